@@ -28,7 +28,7 @@ class UserState:
     """What the online store holds of one user that the request path reads.
 
     history_* are aligned, oldest first, at most HISTORY_LENGTH; history_values is NaN where the event had
-    none. seen_keys and hidden_keys are sorted. dense (Fu) and affinity (C) are aged to the request's time.
+    none. seen_keys and hidden_keys are sorted. dense (Fu) is aged to the request's time.
     """
 
     user_key: int
@@ -40,7 +40,6 @@ class UserState:
     seen_keys: Keys = field(default_factory=_no_keys)
     hidden_keys: Keys = field(default_factory=_no_keys)
     dense: Vector = field(default_factory=_no_floats)
-    affinity: Vector = field(default_factory=_no_floats)
     applied_position: int = 0
 
 
