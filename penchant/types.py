@@ -1,4 +1,6 @@
-"""Array types used across Penchant. Shape letters: N items, B candidates, L history, D embedding, F features, T tasks."""
+"""Array types used across Penchant.
+
+Shape letters: N items, B candidates, L history, D embedding, F features, T tasks."""
 
 import numpy as np
 from numpy.typing import NDArray
