@@ -1,0 +1,43 @@
+"""An item's content vector: hashed words and tags, the same for bundled items and for those written later."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import xxhash
+
+from penchant.types import Matrix
+
+CONTENT_DIM = 256
+_WORD = re.compile(r"\w+")
+
+
+def _slot(token: str) -> tuple[int, float]:
+    """Bucket and sign of a token: the signed hashing trick (Weinberger et al., ICML 2009)."""
+    digest = xxhash.xxh3_64_intdigest(token.encode())
+    return digest % CONTENT_DIM, 1.0 if digest >> 63 else -1.0
+
+
+def tokens(texts: Iterable[str], tags: Mapping[str, Sequence[str]]) -> list[str]:
+    """Tokens of one item: lower-case words of its texts, and name=value for each tag."""
+    words = [word for text in texts for word in _WORD.findall(text.lower())]
+    return words + [f"{name}={value}" for name, values in sorted(tags.items()) for value in values]
+
+
+def content_vectors(items: Iterable[Sequence[str]]) -> Matrix:
+    """Content vectors float32 [N, CONTENT_DIM] of N token lists, L2-normalised; an item without tokens is zeros.
+
+    Tags weigh twice a word; repeats count with the square root of their number.
+    """
+    rows = []
+    for item in items:
+        vector = np.zeros(CONTENT_DIM, np.float32)
+        counts: dict[str, int] = {}
+        for token in item:
+            counts[token] = counts.get(token, 0) + 1
+        for token, count in counts.items():
+            place, sign = _slot(token)
+            vector[place] += sign * (2.0 if "=" in token else 1.0) * float(count) ** 0.5
+        norm = float(np.linalg.norm(vector))
+        rows.append(vector / norm if norm > 0 else vector)
+    return np.stack(rows).astype(np.float32) if rows else np.zeros((0, CONTENT_DIM), np.float32)

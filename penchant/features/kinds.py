@@ -1,0 +1,163 @@
+"""The kinds of features: what each stores, how an event changes that, and its value at a time.
+
+A counter, a rate and a recency rest on slots, float64 numbers that accumulate; every slot is a commutative
+reduction (a decayed sum, a minimum or a maximum), so that late and out-of-order events end in the same state as a
+sorted replay. A sequence and an attribute are stored as they are (see entity.py).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penchant.events import EVENT_TYPES
+from penchant.types import Times
+
+DAY_US = 86_400_000_000
+Slots = NDArray[np.float64]
+"""[R, K]: K slots of R entities, aged to each entity's state time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One accumulating number.
+
+    types: event types that count, () for all. amount: what one event adds. half_life_days: 0 never decays.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    amount: Literal["one", "value", "valued", "liked", "weight", "time"]
+    reduce: Literal["sum", "min", "max"] = "sum"
+    half_life_days: float = 0.0
+
+    def amounts(self, types: NDArray[np.int64], values: NDArray[np.float64], times: Times) -> NDArray[np.float64]:
+        """What E events contribute, float64 [E]; NaN where an event does not count."""
+        counts = np.isin(types, [EVENT_TYPES[t].code for t in self.types]) if self.types else np.ones(len(types), bool)
+        match self.amount:
+            case "one":
+                amount = np.ones(len(types))
+            case "value":
+                amount = values
+            case "valued":
+                amount = np.where(np.isnan(values), np.nan, 1.0)
+            case "liked":
+                amount = np.where(np.isnan(values), np.nan, (values >= 4.0).astype(np.float64))
+            case "weight":
+                amount = _WEIGHTS[types]
+            case "time":
+                amount = times.astype(np.float64)
+        return np.where(counts, amount, np.nan)
+
+    @property
+    def start(self) -> float:
+        """The slot's value before any event."""
+        return {"sum": 0.0, "min": np.inf, "max": -np.inf}[self.reduce]
+
+
+_WEIGHTS = np.zeros(256)
+for _type in EVENT_TYPES.values():
+    _WEIGHTS[_type.code] = _type.weight
+
+
+@dataclass(frozen=True, slots=True)
+class CounterFeature:
+    """log(1 + decayed count). A plain read is not exact: it is aged to the reader's time."""
+
+    name: str
+    slot: Slot
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """What it stores."""
+        return (self.slot,)
+
+    def value(self, aged: Slots, as_of_us: int) -> NDArray[np.float64]:
+        """[R] of aged slots [R, 1]."""
+        return np.sign(aged[:, 0]) * np.log1p(np.abs(aged[:, 0]))
+
+
+@dataclass(frozen=True, slots=True)
+class RateFeature:
+    """numerator / denominator, drawn to `prior` with the weight of `strength` events (additive smoothing)."""
+
+    name: str
+    numerator: Slot
+    denominator: Slot
+    prior: float
+    strength: float
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """What it stores."""
+        return (self.numerator, self.denominator)
+
+    def value(self, aged: Slots, as_of_us: int) -> NDArray[np.float64]:
+        """[R] of aged slots [R, 2]."""
+        rate: NDArray[np.float64] = (aged[:, 0] + self.prior * self.strength) / (aged[:, 1] + self.strength)
+        return rate
+
+
+@dataclass(frozen=True, slots=True)
+class RecencyFeature:
+    """log(1 + days) since the slot's time; -1 where there is none."""
+
+    name: str
+    slot: Slot
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """What it stores."""
+        return (self.slot,)
+
+    def value(self, aged: Slots, as_of_us: int) -> NDArray[np.float64]:
+        """[R] of slots [R, 1]; a time after as_of counts as now."""
+        known = np.isfinite(aged[:, 0])
+        days = np.maximum(as_of_us - np.where(known, aged[:, 0], as_of_us), 0.0) / DAY_US
+        return np.where(known, np.log1p(days), -1.0)
+
+
+Feature = CounterFeature | RateFeature | RecencyFeature
+
+
+def age(slots_RK: Slots, state_time_R: Times, to_us: Times | int, half_lives_K: NDArray[np.float64]) -> Slots:
+    """Slots aged from each entity's state time to a later time; never rejuvenated."""
+    days = np.maximum(np.asarray(to_us, np.float64) - state_time_R, 0.0) / DAY_US
+    decay = np.where(half_lives_K > 0, np.exp2(-days[:, None] / np.where(half_lives_K > 0, half_lives_K, 1.0)), 1.0)
+    aged = np.where(half_lives_K > 0, slots_RK * decay, slots_RK)
+    return np.asarray(aged, np.float64)
+
+
+def accumulate(
+    definitions: tuple[Slot, ...],
+    slots_RK: Slots,
+    state_time_R: Times,
+    rows: NDArray[np.int64],
+    types: NDArray[np.int64],
+    values: NDArray[np.float64],
+    times: Times,
+) -> tuple[Slots, Times]:
+    """New slots and state times after E events of the entities `rows`, in any order.
+
+    The state time is the newest event's; an older event enters with its own decay, so order does not matter.
+    """
+    newest = state_time_R.copy()
+    np.maximum.at(newest, rows, times)
+    half_lives = np.array([d.half_life_days for d in definitions])
+    slots = age(slots_RK, state_time_R, newest, half_lives)
+    late_days = (newest[rows] - times) / DAY_US
+    for k, definition in enumerate(definitions):
+        amounts = definition.amounts(types, values, times)
+        counted = ~np.isnan(amounts)
+        at, amount = rows[counted], amounts[counted]
+        match definition.reduce:
+            case "sum":
+                if definition.half_life_days:
+                    amount = amount * np.exp2(-late_days[counted] / definition.half_life_days)
+                np.add.at(slots[:, k], at, amount)
+            case "min":
+                np.minimum.at(slots[:, k], at, amount)
+            case "max":
+                np.maximum.at(slots[:, k], at, amount)
+    return slots, newest
