@@ -42,9 +42,8 @@ def _rated(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
     for column in ("value", "time"):
         bad = numbers[column].is_null().arg_true()
         if len(bad):
-            raise DataError(
-                str(path), f"{frame[column][int(bad[0])]!r} is no number: mend or drop the line", int(bad[0]) + 1, column
-            )  # fmt: skip
+            at = int(bad[0])
+            raise DataError(str(path), f"{frame[column][at]!r} is no number: mend or drop the line", at + 1, column)
     return numbers.with_columns(pl.col("time") * SECOND_US, pl.lit("rating").alias("type"))
 
 

@@ -31,7 +31,7 @@ def _read(path: Path, delimiter: str | None) -> pl.DataFrame:
         except csv.Error:
             delimiter = ","
     try:
-        return pl.read_csv(path, separator=delimiter, infer_schema=False, missing_utf8_is_empty_string=False)
+        return pl.read_csv(path, separator=delimiter, infer_schema=False)
     except pl.exceptions.NoDataError:
         raise DataError(str(path), "the file is empty: give a header and at least one row", 1) from None
     except pl.exceptions.PolarsError as error:

@@ -1,0 +1,137 @@
+"""What the ranker reads of a user and the candidates, and how its task scores become one: the same code serves,
+trains and evaluates."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penchant.features import FeatureSchema
+from penchant.features.kinds import DAY_US
+from penchant.item_table import ItemTable, TagColumn
+from penchant.leaves import Candidates, UserState
+from penchant.types import Matrix, Rows, Vector
+
+HISTORY_SIGNALS = ("value", "has_value", "log_age_days")
+"""Columns of the history_signals input; log_age_days is 0 where the data set has no times."""
+_RECENT = 5
+
+Inputs = dict[str, NDArray[Any]]
+
+
+def ranker_inputs(
+    user: UserState,
+    candidates: Candidates,
+    table: ItemTable,
+    schema: FeatureSchema,
+    history_length: int,
+    as_of_us: int,
+) -> Inputs:
+    """The ranker's inputs by name, for B candidates of one user.
+
+    history_rows int64 [1, L] left-padded with 0, newest last; history_types int64 [1, L] event-type codes;
+    history_signals float32 [1, L, 3], HISTORY_SIGNALS; user_dense float32 [1, Fu]; rows int64 [B], 0 for items the
+    models do not know; item_dense [B, Fi]; retrieval [B, S]; pair_dense [B, Fp], schema.pair_dense_names.
+    A user never written gets the features of nothing, not zeros.
+    """
+    rows = candidates.rows
+    history = table.rows_of(user.history_keys[-history_length:]).astype(np.int64)
+    known = np.where(history <= table.bundle_rows, history, 0)
+    length = len(history)
+    rows_L = np.zeros((1, history_length), np.int64)
+    types_L = np.zeros((1, history_length), np.int64)
+    signals_L = np.zeros((1, history_length, len(HISTORY_SIGNALS)), np.float32)
+    if length:
+        values = user.history_values[-history_length:]
+        has_value = ~np.isnan(values)
+        rows_L[0, -length:] = known
+        types_L[0, -length:] = user.history_types[-history_length:]
+        signals_L[0, -length:, 0] = np.where(has_value, values, 0.0)
+        signals_L[0, -length:, 1] = has_value
+        if schema.has_times:
+            age = np.maximum(as_of_us - user.history_times[-history_length:], 0) / DAY_US
+            signals_L[0, -length:, 2] = np.log1p(age)
+    dense = user.dense
+    if len(dense) == 0:
+        slots = schema.empty_slots(1)
+        counters = schema.counters_dense(slots, np.zeros(1, np.int64), as_of_us)[0]
+        dense = np.zeros(len(schema.user_dense_names), np.float32)
+        dense[: len(counters)] = counters
+    return {
+        "history_rows": rows_L,
+        "history_types": types_L,
+        "history_signals": signals_L,
+        "user_dense": dense[None, :].astype(np.float32),
+        "rows": np.where(rows <= table.bundle_rows, rows, 0).astype(np.int64),
+        "item_dense": np.asarray(table.features[rows], np.float32),
+        "retrieval": candidates.features,
+        "pair_dense": pair_features(history, user.history_values[-history_length:], rows, table, schema),
+    }
+
+
+def feature_rows(inputs: Mapping[str, NDArray[Any]]) -> Matrix:
+    """The dense features of ranker_inputs as rows float32 [B, Fu + Fi + S + Fp]: what trees and exposure logs read."""
+    count = len(inputs["item_dense"])
+    user = np.broadcast_to(inputs["user_dense"], (count, inputs["user_dense"].shape[1]))
+    return np.concatenate([user, inputs["item_dense"], inputs["retrieval"], inputs["pair_dense"]], axis=1)
+
+
+def slate_score(scores_BT: Matrix, tasks: Sequence[str], weights: Mapping[str, float]) -> Vector:
+    """What the slate is ordered by, float32 [B]: task scores added up by weight; a task without weight counts 0."""
+    return np.asarray(scores_BT @ np.array([weights.get(task, 0.0) for task in tasks], np.float32), np.float32)
+
+
+def pair_features(
+    history: NDArray[np.int64], values: Vector, rows: Rows, table: ItemTable, schema: FeatureSchema
+) -> Matrix:
+    """How each candidate relates to the history [H] (rows, oldest first, 0 unknown), float32 [B, Fp]."""
+    present = history > 0
+    history, values = history[present], values[present]
+    columns: list[NDArray[Any]] = []
+    if len(history):
+        unit = _unit(table.embeddings[rows])
+        seen = _unit(table.embeddings[history])
+        content = table.content[rows] @ table.content[history].mean(axis=0)
+        columns += [unit @ seen.mean(axis=0), unit @ seen[-_RECENT:].mean(axis=0), unit @ seen[-1], content]
+    else:
+        columns += [np.zeros(len(rows), np.float32)] * 4
+    centred = np.where(np.isnan(values), 0.0, values - np.nanmean(values)) if (~np.isnan(values)).any() else None
+    for name in schema.item_attributes:
+        columns += _tag_features(table.tags.get(name), history, centred, rows)
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _unit(vectors: Matrix) -> Matrix:
+    return np.asarray(vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9), np.float32)
+
+
+def _tag_features(
+    column: TagColumn | None, history: NDArray[np.int64], centred: NDArray[Any] | None, rows: Rows
+) -> list[NDArray[Any]]:
+    """affinity, value_affinity and last_match of one attribute: means over the candidate's tags."""
+    nothing = np.zeros(len(rows), np.float32)
+    if column is None or len(history) == 0:
+        return [nothing, nothing, nothing]
+    size = len(column.vocabulary)
+    owner, codes = _tags_of(column, history)
+    profile = np.bincount(codes, minlength=size) / len(history)
+    weighed = nothing if centred is None else np.bincount(codes, centred[owner], minlength=size) / len(history)
+    last = np.zeros(size)
+    last[codes[owner == len(history) - 1]] = 1.0
+    mine, tags = _tags_of(column, rows.astype(np.int64))
+    count = np.maximum(np.bincount(mine, minlength=len(rows)), 1)
+
+    def mean(by_tag: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(np.bincount(mine, by_tag[tags], minlength=len(rows)) / count)
+
+    return [mean(profile), nothing if centred is None else mean(weighed), mean(last)]
+
+
+def _tags_of(column: TagColumn, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(place in rows, tag code) of every tag of the rows."""
+    starts = np.asarray(column.indptr[rows], np.int64)
+    lengths = np.asarray(column.indptr[rows + 1], np.int64) - starts
+    owner = np.repeat(np.arange(len(rows)), lengths)
+    index = np.arange(int(lengths.sum())) + np.repeat(starts - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
+    return owner, np.asarray(column.codes[index], np.int64)

@@ -1,0 +1,146 @@
+"""python -m training evaluate: what a bundle is worth on the held-out part, offline or through a running stack."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from penchant.bundle import current, read_manifest
+from penchant.errors import BundleMismatch, ConfigError, PenchantError
+from training.data.read import read_dataset
+from training.data.split import split
+from training.evaluation.offline import MAX_CANDIDATES, SYSTEMS, evaluate_offline, open_bundle
+from training.evaluation.protocol import target_set
+from training.evaluation.report import measured, paired, print_tables
+from training.evaluation.through import SERVED, evaluate_through
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status; the last line of stdout is the JSON object, everything for people goes to stderr."""
+    options = _parser().parse_args(argv)
+    console = Console(stderr=True)
+    try:
+        result = evaluate(options, console)
+    except PenchantError as error:
+        console.print(f"[red]evaluate:[/red] {error}", highlight=False, soft_wrap=True)
+        return 2
+    except grpc.aio.AioRpcError as error:
+        said = f"the stack answered {error.code().name}: {error.details()}"
+        console.print(f"[red]evaluate:[/red] {said}", highlight=False, soft_wrap=True)
+        return 2
+    print_tables(result, console)
+    line = json.dumps(result)
+    if options.json_out:
+        options.json_out.write_text(line + "\n")
+    print(line, flush=True)
+    return 0
+
+
+def evaluate(options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """The JSON object of one evaluation. Raises PenchantError with the remedy."""
+    started = time.process_time()
+    wall_started = time.monotonic()
+    folder = published(options.bundles, options.protocol)
+    dataset = read_dataset(options.data)
+    cut = split(dataset, options.protocol)
+    targets = target_set(dataset, cut, options.max_targets, options.seed)
+    bundle = open_bundle(folder, options.index)
+    if bundle.manifest.dataset != dataset.name:
+        raise BundleMismatch(
+            f"bundle {bundle.manifest.version} was trained on {bundle.manifest.dataset}, --data holds {dataset.name}"
+        )
+    local = [s for s in SYSTEMS if not (options.through and s in SERVED)]
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    ) as bars:
+        bar = bars.add_task("offline", total=len(targets))
+        slates, missing = evaluate_offline(
+            bundle, dataset, cut, targets, local, options.candidates, lambda done: bars.advance(bar, done)
+        )
+        degraded: dict[str, int] = {}
+        if options.through:
+            bar = bars.add_task(f"through {options.through}", total=len(targets))
+            served = asyncio.run(
+                evaluate_through(
+                    options.through, options.bundles, dataset, targets, bundle.table, uuid.uuid4().hex[:8],
+                    os.environ.get("PENCHANT_TOKEN", ""), lambda done: bars.advance(bar, done),
+                )
+            )  # fmt: skip
+            slates = {mask: {**served.slates[mask], **by_system} for mask, by_system in slates.items()}
+            degraded = served.degraded
+    outside = int((bundle.table.rows_of(targets.item_keys) == 0).sum())
+    return {
+        "dataset": dataset.name,
+        "protocol": options.protocol,
+        "seed": options.seed,
+        "through": options.through,
+        "targets_sha256": targets.sha256,
+        "users": targets.user_count,
+        "cpu_s": round(time.process_time() - started, 3),
+        "wall_s": round(time.monotonic() - wall_started, 3),
+        "bundle": bundle.manifest.version,
+        "bundle_seed": bundle.manifest.seed,
+        "index": "the server's" if options.through else options.index,
+        "targets": len(targets),
+        "targets_outside_catalogue": outside,
+        "test": measured(slates, missing, targets, bundle.table),
+        "paired": paired(slates["masked"], targets, bundle.table, options.seed),
+        "paired_unmasked": paired(slates["unmasked"], targets, bundle.table, options.seed),
+        "left_out": missing,
+        "degraded": degraded,
+    }
+
+
+def published(bundles: Path, protocol: str) -> Path:
+    """The published bundle's folder. Raises BundleMismatch without one, ConfigError if it held out something else."""
+    folder = current(bundles)
+    if folder is None:
+        raise BundleMismatch(f"{bundles} publishes no bundle: train one with `python -m training fit`")
+    manifest = read_manifest(folder)
+    held_out = manifest.recipe.get("protocol")
+    if held_out != protocol:
+        raise ConfigError(
+            f"bundle {manifest.version} was trained with {held_out} held out, so {protocol} would test on what it has "
+            f"seen: evaluate with --protocol {held_out}, or train with `fit --hold-out {protocol}`"
+        )
+    return folder
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is below 1")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training evaluate", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="data folder or file, as given to fit")
+    parser.add_argument("--bundles", type=Path, required=True, help="folder of bundles; the published one is evaluated")
+    parser.add_argument("--protocol", choices=("leave-one-out", "time-split"), required=True)
+    parser.add_argument("--through", metavar="HOST:PORT", default=None, help="front door of a running stack")
+    parser.add_argument(
+        "--index",
+        choices=("auto", "hnsw", "exact"),
+        default="auto",
+        help="offline; a server has its own",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and of --max-targets' sample")
+    parser.add_argument("--max-targets", type=_positive, default=0, help="a seeded sample of whole users")
+    parser.add_argument("--candidates", type=_positive, default=MAX_CANDIDATES, help="candidates ranked for a slate")
+    parser.add_argument("--json-out", type=Path, default=None, help="write the JSON object to this file as well")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,305 @@
+"""Slates from a bundle without any server: the same pure functions that serving runs, over the same user states."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from penchant.bundle import Manifest, verify
+from penchant.errors import ConfigError
+from penchant.features import FeatureSchema, UserFeatures
+from penchant.ids import key
+from penchant.item_table import ItemTable
+from penchant.leaves import Candidates, UserState
+from penchant.ranking import feature_rows, ranker_inputs, slate_score
+from penchant.retrieval.index import HNSW_FROM, hnsw_search
+from penchant.retrieval.model import RetrievalModel, exact_search
+from penchant.sessions import Session, open_session
+from penchant.types import Mask, Matrix, Rows, Vector
+from training.data.dataset import Dataset
+from training.data.split import Split, history_mask
+from training.evaluation.baselines import best_of, first_allowed, popular_orders
+from training.evaluation.ease import EaseModel, fit_ease, too_large
+from training.evaluation.metrics import LIST_LENGTH, Lists, ndcg, ranks
+from training.evaluation.protocol import (
+    TENANT,
+    EventColumns,
+    TargetSet,
+    event_columns,
+    timelines,
+    user_attributes,
+)
+
+MASKS = ("masked", "unmasked")
+SYSTEMS = ("ranked", "retrieval", "co_visitation", "popularity", "ease", "trees")
+MAX_CANDIDATES = 500
+"""Candidates ranked for one slate: the front door's default."""
+_CHUNK = 256
+
+Slates = dict[str, dict[str, Lists]]
+"""By mask, then by system: int64 [T, LIST_LENGTH]."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBundle:
+    """A verified bundle with its sessions."""
+
+    manifest: Manifest
+    schema: FeatureSchema
+    table: ItemTable
+    retrieval: RetrievalModel
+    tower: Callable[[NDArray[np.int64]], Matrix]
+    tower_batches: bool
+    ranker: Session | None
+    trees: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """One target's query: the user just before it, and what may be returned."""
+
+    place: int
+    user: UserState
+    as_of_us: int
+    history_rows: NDArray[np.int64]
+    seen_rows: NDArray[np.int64]
+    allowed: dict[str, Mask]
+
+
+def open_bundle(folder: Path, index: str = "auto") -> OpenBundle:
+    """Check and open a bundle. index is hnsw, exact or auto (hnsw from HNSW_FROM items up).
+
+    Raises BundleMismatch for a bundle that is not what its manifest says.
+    """
+    manifest = verify(folder)
+    table = ItemTable.open(folder)
+    specs = manifest.models
+
+    def session(name: str) -> Session | None:
+        return open_session(folder, specs[name]) if name in specs else None
+
+    tower_session = session("user_tower")
+    if tower_session is None:
+        raise ConfigError(f"bundle {manifest.version} holds no user_tower: train it with `python -m training fit`")
+    tower_input = specs["user_tower"].inputs[0]
+
+    def tower(history_rows: NDArray[np.int64]) -> Matrix:
+        return tower_session({tower_input.name: history_rows})
+
+    use_hnsw = index == "hnsw" or (index == "auto" and manifest.item_count >= HNSW_FROM)
+    index_file = folder / "retrieval" / "index.hnsw"
+    search = hnsw_search(index_file, table.embeddings) if use_hnsw else exact_search(table.embeddings)
+    return OpenBundle(
+        manifest,
+        FeatureSchema.from_json(manifest.schema),
+        table,
+        RetrievalModel.open(folder, manifest, tower, search, table.embeddings, table.content),
+        tower,
+        tower_input.shape[0] == -1,
+        session("ranker"),
+        session("trees"),
+    )
+
+
+def evaluate_offline(
+    bundle: OpenBundle,
+    dataset: Dataset,
+    split: Split,
+    targets: TargetSet,
+    systems: Sequence[str] = SYSTEMS,
+    max_candidates: int = MAX_CANDIDATES,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[Slates, dict[str, str]]:
+    """Slates of every system for every target, and why a system is missing, by its name.
+
+    progress is called with the number of targets just done.
+    """
+    count = len(targets)
+    present, missing = [], {}
+    ease: EaseModel | None = None
+    for system in systems:
+        reason = _unavailable(system, bundle, dataset)
+        if reason is None:
+            present.append(system)
+        else:
+            missing[system] = reason
+    if "ease" in present:
+        ease = fit_ease(_interactions(bundle.table, dataset, split))
+    slates: Slates = {
+        mask: {s: np.zeros((count, LIST_LENGTH), np.int64) for s in present if s != "popularity"} for mask in MASKS
+    }
+    orders = popular_orders(bundle.retrieval)
+    popular = {mask: [np.zeros((count, LIST_LENGTH), np.int64) for _ in orders] for mask in MASKS}
+    for chunk in _chunks(_queries(bundle, dataset, targets)):
+        vectors = _user_vectors(bundle, chunk)
+        for query, vector in zip(chunk, vectors, strict=True):
+            for mask in MASKS:
+                for system, rows in _slates_of(bundle, query, vector, query.allowed[mask], present, max_candidates):
+                    slates[mask][system][query.place, : len(rows)] = rows
+                if "popularity" in present:
+                    for window, order in enumerate(orders):
+                        rows = first_allowed(order, query.allowed[mask])
+                        popular[mask][window][query.place, : len(rows)] = rows
+        if ease is not None:
+            _add_ease(slates, ease, chunk, bundle.table.row_count)
+        progress(len(chunk))
+    if "popularity" in present:
+        target_rows = bundle.table.rows_of(targets.item_keys).astype(np.int64)
+        for mask in MASKS:
+            found = [float(ndcg(ranks(lists, target_rows), 10).mean()) if count else 0.0 for lists in popular[mask]]
+            slates[mask]["popularity"] = best_of(popular[mask], found)
+    return slates, missing
+
+
+def _unavailable(system: str, bundle: OpenBundle, dataset: Dataset) -> str | None:
+    if system == "ranked" and bundle.ranker is None:
+        return "the bundle holds no ranker"
+    if system == "trees" and bundle.trees is None:
+        return "the bundle holds no trees"
+    if system == "ease":
+        return too_large(len(dataset.user_ids), bundle.table.bundle_rows)
+    return None
+
+
+def _queries(bundle: OpenBundle, dataset: Dataset, targets: TargetSet) -> Iterator[_Query]:
+    """Each user replayed event by event, stopping before each target."""
+    columns = event_columns(dataset)
+    everything = bundle.table.allowed()
+    for line in timelines(dataset, targets):
+        user_key = key(TENANT, dataset.user_ids[line.user])
+        features = UserFeatures.empty(bundle.schema)
+        features.set_attributes(user_attributes(dataset, line.user))
+        applied = 0
+        for i, at in enumerate(line.target_at.tolist()):
+            _apply(features, columns, line.events[applied:at])
+            applied = at
+            as_of_us = int(columns.times[line.events[at]])
+            yield _query(bundle.table, line.first_target + i, features.state(user_key, as_of_us), as_of_us, everything)
+
+
+def _apply(features: UserFeatures, columns: EventColumns, index: NDArray[np.int64]) -> None:
+    if len(index):
+        features.apply_columns(
+            columns.item_keys[index], columns.types[index], columns.values[index], columns.times[index]
+        )
+
+
+def _query(table: ItemTable, place: int, user: UserState, as_of_us: int, everything: Mask) -> _Query:
+    history = table.rows_of(user.history_keys).astype(np.int64)
+    seen = table.rows_of(user.seen_keys).astype(np.int64)
+    unmasked = everything.copy()
+    unmasked[table.rows_of(user.hidden_keys)] = False
+    masked = unmasked.copy()
+    masked[seen] = False
+    return _Query(place, user, as_of_us, history, seen[seen > 0], {"masked": masked, "unmasked": unmasked})
+
+
+def _chunks(queries: Iterator[_Query]) -> Iterator[list[_Query]]:
+    chunk: list[_Query] = []
+    for query in queries:
+        chunk.append(query)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _user_vectors(bundle: OpenBundle, chunk: list[_Query]) -> list[Vector | None]:
+    """The tower's embedding of each query's user; None without a history the models know."""
+    length = bundle.manifest.history_length
+    padded = np.zeros((len(chunk), length), np.int64)
+    for i, query in enumerate(chunk):
+        known = query.history_rows[(query.history_rows > 0) & (query.history_rows <= bundle.table.bundle_rows)]
+        newest = known[-length:]
+        if len(newest):
+            padded[i, -len(newest) :] = newest
+    known_users = np.flatnonzero(padded.any(axis=1))
+    vectors: list[Vector | None] = [None] * len(chunk)
+    step = 32 if bundle.tower_batches else 1
+    for start in range(0, len(known_users), step):
+        some = known_users[start : start + step]
+        for i, vector in zip(some.tolist(), bundle.tower(padded[some]), strict=True):
+            vectors[i] = np.asarray(vector, np.float32)
+    return vectors
+
+
+def _slates_of(
+    bundle: OpenBundle,
+    query: _Query,
+    vector: Vector | None,
+    allowed: Mask,
+    systems: Sequence[str],
+    max_candidates: int,
+) -> Iterator[tuple[str, Rows]]:
+    model = bundle.retrieval
+    if {"ranked", "retrieval", "trees"} & set(systems):
+        candidates, _ = model.retrieve(query.history_rows, allowed, max_candidates, user_vector=vector)
+        if "retrieval" in systems:
+            yield "retrieval", candidates.rows[:LIST_LENGTH]
+        inputs: dict[str, NDArray[Any]] | None = None
+        for system, session in (("ranked", bundle.ranker), ("trees", bundle.trees)):
+            if system in systems and session is not None:
+                if inputs is None:
+                    inputs = _inputs(bundle, query, candidates)
+                scores = slate_score(session(inputs), bundle.manifest.tasks, bundle.manifest.task_weights)
+                yield system, candidates.rows[top_k(scores, LIST_LENGTH)]
+    if "co_visitation" in systems:
+        lone, _ = model.retrieve(
+            query.history_rows, allowed, LIST_LENGTH, sources=("co_visitation",), user_vector=vector
+        )
+        yield "co_visitation", lone.rows
+
+
+def _inputs(bundle: OpenBundle, query: _Query, candidates: Candidates) -> dict[str, NDArray[Any]]:
+    inputs = ranker_inputs(
+        query.user, candidates, bundle.table, bundle.schema, bundle.manifest.history_length, query.as_of_us
+    )
+    return {**inputs, "features": feature_rows(inputs)}
+
+
+def top_k(scores_B: Vector, k: int) -> NDArray[np.int64]:
+    """Indices of the k best, best first; ties go to the earlier candidate, scores that are no number sink."""
+    finite = np.where(np.isfinite(scores_B), scores_B, -np.inf)
+    return np.argsort(-finite, kind="stable")[:k]
+
+
+def _interactions(table: ItemTable, dataset: Dataset, split: Split) -> sparse.csr_matrix:
+    """Zeros and ones [users, N+1] of the history events before the held-out part."""
+    before = np.concatenate([split.train, split.valid])
+    before = before[history_mask(dataset)[before]]
+    rows = table.rows_of(event_columns(dataset).item_keys[before]).astype(np.int64)
+    users = dataset.events.users[before]
+    shape = (len(dataset.user_ids), table.bundle_rows + 1)
+    matrix = sparse.coo_matrix((np.ones(len(rows), np.float32), (users, rows)), shape=shape).tocsr()
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def _add_ease(slates: Slates, ease: EaseModel, chunk: list[_Query], row_count: int) -> None:
+    lengths = [len(query.seen_rows) for query in chunk]
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    seen = np.concatenate([query.seen_rows for query in chunk])
+    histories = sparse.csr_matrix((np.ones(len(seen), np.float32), seen, indptr), shape=(len(chunk), row_count))
+    scores = ease.scores(histories)
+    for mask in MASKS:
+        allowed = np.stack([query.allowed[mask] for query in chunk])
+        lists = top_lists(np.where(allowed, scores, -np.inf))
+        slates[mask]["ease"][[query.place for query in chunk]] = lists
+
+
+def top_lists(scores_TN: Matrix) -> Lists:
+    """The best LIST_LENGTH rows a list, best first, padded with 0; -inf is never listed; ties to the lower row."""
+    count, rows = scores_TN.shape
+    width = min(LIST_LENGTH, rows)
+    best = np.sort(np.argpartition(-scores_TN, width - 1, axis=1)[:, :width], axis=1)
+    values = np.take_along_axis(scores_TN, best, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    chosen = np.where(np.isneginf(values), 0, best)
+    lists = np.zeros((count, LIST_LENGTH), np.int64)
+    lists[:, :width] = np.take_along_axis(chosen, order, axis=1)
+    return lists
