@@ -6,7 +6,7 @@ built (the delta) get rows N+1..M. Models know rows 1..N; the delta is found thr
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.errors import InvalidArgument
-from penchant.leaves import Condition
+from penchant.leaves import Candidates, Condition
 from penchant.types import Keys, Mask, Matrix, Rows, Times, Vector
 
 Codes = NDArray[np.uint32]
@@ -71,6 +71,7 @@ class ItemTable:
         self.available[0] = False
         self.position = 0
         self._delta_rows: dict[int, int] = {}
+        self._delta_keys: list[int] = []
 
     @property
     def row_count(self) -> int:
@@ -134,12 +135,24 @@ class ItemTable:
 
     def keys_of(self, rows: Rows) -> Keys:
         """Keys of the rows; 0 for row 0."""
-        return np.asarray(self._all_keys()[rows], np.int64)
+        keys: Keys = np.array(self.keys[np.minimum(rows, self.bundle_rows)], np.int64)
+        for i in np.flatnonzero(rows > self.bundle_rows):
+            keys[i] = self._delta_keys[int(rows[i]) - self.bundle_rows - 1]
+        return keys
 
-    def _all_keys(self) -> Keys:
-        if not self._delta_rows:
-            return self.keys
-        return np.concatenate([self.keys, np.fromiter(self._delta_rows, np.int64)])
+    def with_keys(self, candidates: Candidates) -> Candidates:
+        """The candidates as another process can read them: with keys, if any row is of the delta."""
+        if not (candidates.rows > self.bundle_rows).any():
+            return candidates
+        return replace(candidates, keys=self.keys_of(candidates.rows))
+
+    def own_rows(self, candidates: Candidates) -> Rows:
+        """Rows of another process's candidates in this table, 0 for an item that has not arrived here.
+
+        The bundle's rows are the same everywhere. Delta rows are not: a process that started later learnt the items
+        from a snapshot, in another order.
+        """
+        return self.rows_of(candidates.keys) if len(candidates.keys) else candidates.rows
 
     def allowed(self, conditions: Sequence[Condition] = ()) -> Mask:
         """Rows that are available and meet all conditions, bool [M+1]; row 0 never.
@@ -222,6 +235,7 @@ class ItemTable:
         }
         self.ids.append(change.item_id)
         self._delta_rows[change.item_key] = row
+        self._delta_keys.append(change.item_key)
         return row
 
     def _set_attributes(self, row: int, attributes: Mapping[str, Any]) -> None:

@@ -48,7 +48,8 @@ class Candidates:
     """B candidates in columns of equal length, best blended first.
 
     rows uint32 [B] into the item table (never 0); scores float32 [B] descending; source_bits uint32 [B],
-    bit i is source_names[i]; features float32 [B, S], the retrieval features in the bundle's order.
+    bit i is source_names[i]; features float32 [B, S], the retrieval features in the bundle's order. keys int64 [B]
+    when any row is newer than the bundle, else empty: see ItemTable.own_rows.
     """
 
     rows: Rows
@@ -56,6 +57,7 @@ class Candidates:
     source_bits: Bits
     features: Matrix
     source_names: tuple[str, ...]
+    keys: Keys = field(default_factory=_no_keys)
 
 
 @dataclass(frozen=True, slots=True)

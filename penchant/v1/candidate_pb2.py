@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpenchant/v1/candidate.proto\x12\x0bpenchant.v1\"z\n\x0e\x43\x61ndidateBlock\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\x0c\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\x13\n\x0bsource_bits\x18\x04 \x01(\x0c\x12\x10\n\x08\x66\x65\x61tures\x18\x05 \x01(\x0c\x12\x14\n\x0csource_names\x18\x06 \x03(\t\"A\n\nItemFilter\x12\x33\n\nconditions\x18\x01 \x03(\x0b\x32\x1f.penchant.v1.AttributeCondition\"\x8b\x01\n\x12\x41ttributeCondition\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x0e\n\x06\x61ny_of\x18\x02 \x03(\t\x12\x14\n\x07minimum\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06negate\x18\x05 \x01(\x08\x42\n\n\x08_minimumB\n\n\x08_maximumb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpenchant/v1/candidate.proto\x12\x0bpenchant.v1\"\x88\x01\n\x0e\x43\x61ndidateBlock\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\x0c\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\x13\n\x0bsource_bits\x18\x04 \x01(\x0c\x12\x10\n\x08\x66\x65\x61tures\x18\x05 \x01(\x0c\x12\x14\n\x0csource_names\x18\x06 \x03(\t\x12\x0c\n\x04keys\x18\x07 \x01(\x0c\"A\n\nItemFilter\x12\x33\n\nconditions\x18\x01 \x03(\x0b\x32\x1f.penchant.v1.AttributeCondition\"\x8b\x01\n\x12\x41ttributeCondition\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x0e\n\x06\x61ny_of\x18\x02 \x03(\t\x12\x14\n\x07minimum\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06negate\x18\x05 \x01(\x08\x42\n\n\x08_minimumB\n\n\x08_maximumb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penchant.v1.candidate_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CANDIDATEBLOCK']._serialized_start=44
-  _globals['_CANDIDATEBLOCK']._serialized_end=166
-  _globals['_ITEMFILTER']._serialized_start=168
-  _globals['_ITEMFILTER']._serialized_end=233
-  _globals['_ATTRIBUTECONDITION']._serialized_start=236
-  _globals['_ATTRIBUTECONDITION']._serialized_end=375
+  _globals['_CANDIDATEBLOCK']._serialized_start=45
+  _globals['_CANDIDATEBLOCK']._serialized_end=181
+  _globals['_ITEMFILTER']._serialized_start=183
+  _globals['_ITEMFILTER']._serialized_end=248
+  _globals['_ATTRIBUTECONDITION']._serialized_start=251
+  _globals['_ATTRIBUTECONDITION']._serialized_end=390
 # @@protoc_insertion_point(module_scope)

@@ -7,20 +7,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CandidateBlock(_message.Message):
-    __slots__ = ("count", "rows", "scores", "source_bits", "features", "source_names")
+    __slots__ = ("count", "rows", "scores", "source_bits", "features", "source_names", "keys")
     COUNT_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     SOURCE_BITS_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     SOURCE_NAMES_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
     count: int
     rows: bytes
     scores: bytes
     source_bits: bytes
     features: bytes
     source_names: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, count: _Optional[int] = ..., rows: _Optional[bytes] = ..., scores: _Optional[bytes] = ..., source_bits: _Optional[bytes] = ..., features: _Optional[bytes] = ..., source_names: _Optional[_Iterable[str]] = ...) -> None: ...
+    keys: bytes
+    def __init__(self, count: _Optional[int] = ..., rows: _Optional[bytes] = ..., scores: _Optional[bytes] = ..., source_bits: _Optional[bytes] = ..., features: _Optional[bytes] = ..., source_names: _Optional[_Iterable[str]] = ..., keys: _Optional[bytes] = ...) -> None: ...
 
 class ItemFilter(_message.Message):
     __slots__ = ("conditions",)
