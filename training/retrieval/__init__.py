@@ -1,0 +1,1 @@
+"""Retrieval from data set to bundle files."""

@@ -1,0 +1,163 @@
+"""Trains retrieval: counts first, then the towers by softmax over the catalogue."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from training.catalogue import Catalogue
+from training.data.dataset import Dataset
+from training.retrieval.co_visitation import count_co_visitation
+from training.retrieval.popular import content_neighbours, fresh_rows, popularity
+from training.retrieval.recipe import RetrievalRecipe
+from training.retrieval.sequences import Sequences, batches, epoch_windows, padded, sequences
+from training.retrieval.tower import Towers
+from training.retrieval.trained import TrainedRetrieval
+
+Progress = Callable[[float], None]
+"""Told the share of the training that is done, from 0 to 1."""
+
+
+def fit_retrieval(
+    dataset: Dataset,
+    catalogue: Catalogue,
+    index: NDArray[np.int64],
+    recipe: RetrievalRecipe,
+    seed: int,
+    warm: TrainedRetrieval | None = None,
+    cut_us: int | None = None,
+    progress: Progress = lambda done: None,
+) -> TrainedRetrieval:
+    """Train on the events `index` and nothing else; equal arguments give equal models.
+
+    warm: an older model of the same recipe to start from; then the budget's warm_share is enough. cut_us: where the
+    popularity windows end; the newest of the events by default.
+    """
+    histories = sequences(dataset, catalogue, index)
+    if cut_us is None:
+        cut_us = int(dataset.events.times[index].max()) if len(index) else 0
+    rows = catalogue.count + 1
+    towers = _fresh_towers(catalogue, histories, recipe, seed)
+    if warm is not None:
+        _start_from(towers, catalogue, warm)
+    _train(towers, histories, recipe, seed, recipe.warm_share if warm is not None else 1.0, progress)
+    return TrainedRetrieval(
+        recipe=recipe,
+        catalogue=catalogue,
+        towers=towers.eval(),
+        histories=histories,
+        user_ids=dataset.user_ids,
+        co_visitation=count_co_visitation(histories, rows, recipe.followers),
+        popularity=popularity(histories, rows, cut_us, dataset.has_times, recipe.popular),
+        fresh=fresh_rows(catalogue.created, recipe.fresh),
+        neighbours=content_neighbours(catalogue.content, recipe.neighbours),
+    )
+
+
+def epochs(histories: Sequences, items: int, recipe: RetrievalRecipe, share: float) -> int:
+    """Passes over the data that the budget pays for, from its size alone."""
+    seen = min(items, recipe.full_softmax_to)
+    scored = seen if items <= recipe.full_softmax_to else recipe.negatives
+    length = recipe.history_length
+    a_position = 6 * (recipe.blocks * (12 * recipe.dim**2 + 2 * length * recipe.dim) + scored * recipe.dim)
+    positions = int(np.maximum(histories.lengths - 1, 0).sum())
+    affordable = share * recipe.budget_tflop * 1e12 / max(a_position * positions, 1)
+    return int(np.clip(round(affordable), recipe.min_epochs, max(recipe.max_epochs * share, recipe.min_epochs)))
+
+
+def _fresh_towers(catalogue: Catalogue, histories: Sequences, recipe: RetrievalRecipe, seed: int) -> Towers:
+    counts = np.bincount(histories.rows, minlength=catalogue.count + 1)
+    counts[0] = 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Towers(recipe, torch.from_numpy(catalogue.content.copy()), torch.from_numpy(counts > 0))
+
+
+def _start_from(towers: Towers, catalogue: Catalogue, warm: TrainedRetrieval) -> None:
+    """Take over every weight; ids by item key, so that the catalogues may differ."""
+    fresh_ids = towers.ids_ND.detach().clone()
+    state = {name: value for name, value in warm.towers.state_dict().items() if name != "ids_ND"}
+    towers.load_state_dict(state, strict=False)
+    old_keys = warm.catalogue.keys[1:]
+    place = np.minimum(np.searchsorted(old_keys, catalogue.keys), max(len(old_keys) - 1, 0))
+    shared = (old_keys[place] == catalogue.keys) if len(old_keys) else np.zeros(len(catalogue.keys), np.bool_)
+    shared[0] = False
+    # An id that never was a target was only ever pushed away: such rows start anew.
+    learned = warm.towers.has_id[:, 0].numpy()[np.where(shared, place + 1, 0)] > 0
+    taken = np.flatnonzero(shared & learned)
+    fresh_ids[taken] = warm.towers.ids_ND.detach()[place[taken] + 1]
+    with torch.no_grad():
+        towers.ids_ND.copy_(fresh_ids)
+
+
+def _train(
+    towers: Towers, histories: Sequences, recipe: RetrievalRecipe, seed: int, share: float, progress: Progress
+) -> None:
+    generator = np.random.default_rng(seed)
+    rows = len(towers.ids_ND)
+    plan = []
+    for _ in range(epochs(histories, rows, recipe, share)):
+        starts, ends = epoch_windows(histories, recipe.history_length, recipe.window_share, generator)
+        for places in batches(starts, ends, recipe.batch_windows, recipe.batch_positions, generator):
+            plan.append((starts[places], ends[places]))
+    if not plan:
+        return
+    optimiser = torch.optim.AdamW(towers.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step / len(plan), recipe.decay_from))
+    log_chance = _log_chance(histories, rows)
+    towers.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        for step, (starts, ends) in enumerate(plan):
+            window = padded(histories, starts, ends, int((ends - starts).max()))
+            loss = _loss(towers, torch.from_numpy(window), log_chance)
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(towers.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            progress((step + 1) / len(plan))
+
+
+def _rate(done: float, decay_from: float) -> float:
+    """Share of the learning rate: a short rise, level, then linearly to 0."""
+    return min(1.0, (done + 1e-3) / 0.02, (1.0 - done) / (1.0 - decay_from))
+
+
+def _log_chance(histories: Sequences, rows: int) -> Tensor:
+    """Log probability with which a row is drawn as a negative: half by its events, half evenly; row 0 never."""
+    counts = np.bincount(histories.rows, minlength=rows).astype(np.float64)
+    chance = 0.5 * counts / max(counts.sum(), 1.0) + 0.5 / max(rows - 1, 1)
+    chance[0] = 0.0
+    return torch.from_numpy(np.log(np.maximum(chance, 1e-30)).astype(np.float32))
+
+
+def _loss(towers: Towers, window_BL: Tensor, log_chance_N: Tensor) -> Tensor:
+    """Mean cross-entropy of each next item, over the whole catalogue or, where that is large, a sample of it."""
+    recipe = towers.recipe
+    rows = len(log_chance_N)
+    keep = (torch.rand(rows, 1) >= recipe.id_dropout).float()
+    vectors = towers.item_vectors(keep)
+    history, target = window_BL[:, :-1], window_BL[:, 1:]
+    counted = (history > 0) & (target > 0)
+    states = towers.encode(history, vectors)[counted]
+    targets = target[counted]
+    if rows - 1 <= recipe.full_softmax_to:
+        return nn.functional.cross_entropy(states @ vectors[1:].T, targets - 1)
+    return sampled_softmax(states, targets, vectors, log_chance_N, recipe.negatives)
+
+
+def sampled_softmax(
+    states_PD: Tensor, targets_P: Tensor, vectors_ND: Tensor, log_chance_N: Tensor, negatives: int
+) -> Tensor:
+    """Cross-entropy against `negatives` drawn rows, each standing for 1 / (negatives * chance) of the catalogue.
+
+    Bengio and Senécal 2008: the drawn scores less the log of their expected number estimate the full sum.
+    """
+    drawn = torch.multinomial(log_chance_N.exp(), negatives, replacement=True)
+    scores = states_PD @ vectors_ND[drawn].T - (log_chance_N[drawn] + float(np.log(negatives)))
+    scores = scores.masked_fill(drawn[None, :] == targets_P[:, None], -1e9)
+    own = (states_PD * vectors_ND[targets_P]).sum(dim=1, keepdim=True)
+    return nn.functional.cross_entropy(torch.cat([own, scores], dim=1), torch.zeros_like(targets_P))

@@ -1,0 +1,53 @@
+"""The recipe of retrieval: every number its training takes, sized by the data and never by the clock."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalRecipe:
+    """What fit_retrieval needs to know. Work is counted in floating-point operations, so equal data trains equally."""
+
+    dim: int = 64
+    blocks: int = 2
+    heads: int = 2
+    dropout: float = 0.3
+    id_dropout: float = 0.1
+    """Share of items that a step knows by their content alone, so that the content tower stands alone."""
+    history_length: int = 100
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    decay_from: float = 0.4
+    """Share of the steps after which the learning rate falls linearly to 0."""
+    window_share: float = 0.5
+    """Share of the windows that end anywhere in a user's history; the others end at its end."""
+    batch_windows: int = 32
+    batch_positions: int = 4096
+    """A batch holds at least batch_windows windows, and more while they fit into this many positions."""
+    budget_tflop: float = 1.0
+    """Work of training from scratch, in 1e12 operations of matrix products, forward and backward."""
+    warm_share: float = 0.35
+    """Share of the budget where training starts from an older model of the same data."""
+    min_epochs: int = 2
+    max_epochs: int = 60
+    full_softmax_to: int = 30_000
+    """Items up to which the softmax runs over the whole catalogue; beyond, over `negatives` sampled ones."""
+    negatives: int = 4096
+    followers: int = 1000
+    """Co-visitation keeps this many followers of an item, the strongest."""
+    neighbours: int = 30
+    popular: int = 200
+    fresh: int = 100
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON, for the manifest."""
+        return asdict(self)
+
+
+def default_retrieval(events: int, users: int, items: int) -> RetrievalRecipe:
+    """The default for a data set of that many history events, users and items."""
+    mean = events / max(users, 1)
+    length = 200 if mean >= 120 else 100 if mean >= 30 else 50
+    if events < 300_000:
+        return RetrievalRecipe(dim=64, history_length=length, budget_tflop=2.0)
+    return RetrievalRecipe(dim=128, history_length=length, budget_tflop=40.0)

@@ -1,0 +1,117 @@
+"""A trained retrieval, in process: the model that ranking trains on, and what a bundle is written from."""
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from penchant.bundle import ModelSpec
+from penchant.ids import keys
+from penchant.retrieval import CoVisitation, RetrievalModel, RetrievalSettings, exact_search
+from penchant.retrieval.index import HNSW_FROM
+from penchant.types import Keys, Matrix, Rows
+from training.catalogue import Catalogue
+from training.evaluation.protocol import TENANT
+from training.retrieval.export import export_towers, write_index
+from training.retrieval.popular import Popularity
+from training.retrieval.recipe import RetrievalRecipe
+from training.retrieval.sequences import Sequences, newest
+from training.retrieval.tower import ServedUserTower, Towers
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class TrainedRetrieval:
+    """Everything a bundle's retrieval needs."""
+
+    recipe: RetrievalRecipe
+    catalogue: Catalogue
+    towers: Towers
+    histories: Sequences
+    """What it was trained on."""
+    user_ids: list[str]
+    co_visitation: CoVisitation
+    popularity: Popularity
+    fresh: Rows
+    neighbours: Rows
+    settings: RetrievalSettings = field(default_factory=RetrievalSettings)
+
+    def with_settings(self, settings: RetrievalSettings) -> "TrainedRetrieval":
+        """The same model with another blend."""
+        return replace(self, settings=settings)
+
+    @property
+    def embeddings(self) -> Matrix:
+        """Item embeddings float32 [N+1, D]; row 0 is zeros."""
+        with torch.no_grad():
+            vectors: Matrix = self.towers.item_vectors().numpy()
+        return vectors
+
+    def user_vectors(self, history_rows: NDArray[np.int64]) -> Matrix:
+        """User embeddings [B, D] of left-padded rows [B, L]."""
+        served = ServedUserTower(self.towers).eval()
+        filled = (history_rows > 0).sum(axis=1)
+        order = np.argsort(filled, kind="stable")
+        vectors = np.zeros((len(history_rows), self.recipe.dim), np.float32)
+        with torch.no_grad():
+            for start in range(0, len(order), _BATCH):
+                some = order[start : start + _BATCH]
+                # Leading padding is seen by nobody: leaving it out changes nothing but the time.
+                width = max(int(filled[some].max()), 1)
+                vectors[some] = served(torch.from_numpy(history_rows[some, -width:].copy())).numpy()
+        return vectors
+
+    def model(self, settings: RetrievalSettings | None = None) -> RetrievalModel:
+        """The model as it is served, with the torch tower in process and exact search."""
+        embeddings = self.embeddings
+        user_keys, user_embeddings, _ = self.users()
+        return RetrievalModel(
+            settings or self.settings, self.recipe.history_length, embeddings, self.catalogue.content,
+            self.co_visitation, self.popularity.rows, self.popularity.scores, self.fresh, self.neighbours,
+            user_keys, user_embeddings, self.user_vectors, exact_search(embeddings),
+        )  # fmt: skip
+
+    def users(self) -> tuple[Keys, Matrix, list[str]]:
+        """Keys (ascending), embeddings and ids of every user with a history."""
+        known = np.flatnonzero(self.histories.lengths > 0)
+        user_keys = keys(TENANT, [self.user_ids[u] for u in known])
+        order = np.argsort(user_keys, kind="stable")
+        known = known[order]
+        vectors = self.user_vectors(newest(self.histories, known, self.recipe.history_length))
+        return user_keys[order], vectors, [self.user_ids[u] for u in known]
+
+    def write(self, folder: Path) -> dict[str, ModelSpec]:
+        """Write the retrieval/ and users/ files of a bundle folder; returns the specs of its models by name.
+
+        Raises BundleMismatch if an exported model differs from the trained one by more than 1e-4.
+        """
+        retrieval = folder / "retrieval"
+        for part in (retrieval, folder / "users"):
+            part.mkdir(parents=True, exist_ok=True)
+        specs = export_towers(self.towers, self._golden_histories(), self.catalogue.content, folder)
+        self.co_visitation.write(retrieval)
+        np.save(retrieval / "popular.rows.npy", self.popularity.rows)
+        np.save(retrieval / "popular.scores.npy", self.popularity.scores)
+        np.save(retrieval / "fresh.rows.npy", self.fresh)
+        np.save(retrieval / "neighbours.rows.npy", self.neighbours)
+        user_keys, vectors, ids = self.users()
+        np.save(folder / "users" / "keys.npy", user_keys)
+        np.save(folder / "users" / "embeddings.npy", vectors)
+        (folder / "users" / "ids.json").write_text(json.dumps(ids))
+        if self.catalogue.count >= HNSW_FROM:
+            write_index(self.embeddings, retrieval / "index.hnsw")
+        return specs
+
+    def _golden_histories(self, count: int = 8) -> NDArray[np.int64]:
+        """Real histories of spread lengths, and one of a single item; two or more."""
+        length = self.recipe.history_length
+        single = np.zeros((2, length), np.int64)
+        single[:, -1] = (min(1, self.catalogue.count), self.catalogue.count)
+        known = np.flatnonzero(self.histories.lengths > 0)
+        by_length = known[np.argsort(self.histories.lengths[known], kind="stable")]
+        spread = by_length[np.unique(np.linspace(0, max(len(by_length) - 1, 0), count).astype(np.int64))[: len(known)]]
+        return np.concatenate([newest(self.histories, spread, length), single])
