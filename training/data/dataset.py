@@ -31,6 +31,10 @@ class EventTable:
     """True where the row is an exposure of an item on a slate (a real negative unless followed by engagement)."""
     slate_positions: NDArray[np.int16] | None = None
     """Position on the slate from 0, -1 for none."""
+    slates: NDArray[np.int64] | None = None
+    """The slate an exposure was on or an act came from: equal numbers, same slate; -1 for none."""
+    sessions: NDArray[np.int64] | None = None
+    """The session: equal numbers, same session; -1 for none."""
 
     def __len__(self) -> int:
         return len(self.users)
@@ -43,6 +47,8 @@ class EventTable:
             None if self.texts is None else self.texts[index],
             None if self.impressions is None else self.impressions[index],
             None if self.slate_positions is None else self.slate_positions[index],
+            None if self.slates is None else self.slates[index],
+            None if self.sessions is None else self.sessions[index],
         )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def build(
     user_index = {id_: i for i, id_ in enumerate(user_ids)}
     types = sorted(frame["type"].unique().to_list())
     type_index = {t: i for i, t in enumerate(types)}
-    optional = {c: frame[c] for c in ("text", "slate_position") if c in frame.columns}
+    optional = {c: frame[c] for c in ("text", "slate_position", "slate", "session") if c in frame.columns}
     shown = frame["type"].is_in(["impression", "view"]).to_numpy() if "slate_position" in optional else None
     events = EventTable(
         users=_codes(frame["user"], user_index).astype(np.int32),
@@ -118,6 +118,8 @@ def build(
         slate_positions=optional["slate_position"].cast(pl.Int16).fill_null(-1).to_numpy()
         if "slate_position" in optional
         else None,
+        slates=_numbered(optional.get("slate")),
+        sessions=_numbered(optional.get("session")),
     )
     if len(events) == 0:
         raise DataError(str(folder), "no usable events: check the column names in dataset.toml")
@@ -127,6 +129,16 @@ def build(
     return Dataset(
         name, user_ids, item_ids, types, events, items, users, has_times, dict(tasks), counts, folder, created
     )  # fmt: skip
+
+
+def _numbered(column: pl.Series | None) -> NDArray[np.int64] | None:
+    """Equal texts, equal numbers, by first appearance; -1 where there is none."""
+    if column is None:
+        return None
+    texts = column.cast(pl.String).to_frame("id")
+    known = texts.filter(pl.col("id").fill_null("") != "").unique(maintain_order=True).with_row_index("number")
+    numbers = texts.join(known, on="id", how="left", maintain_order="left")["number"].cast(pl.Int64)
+    return numbers.fill_null(-1).to_numpy()
 
 
 def _codes(column: pl.Series, index: Mapping[str, int]) -> NDArray[np.int64]:

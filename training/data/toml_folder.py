@@ -14,6 +14,7 @@ from training.data.table import SECOND_US, build, times_us
 
 _EVENT_KEYS = {
     "files", "delimiter", "user", "item", "time", "type", "types", "value", "text", "slate_position",
+    "slate", "session",
 }  # fmt: skip
 _ENTITY_KEYS = {"files", "delimiter", "id", "categorical", "multi", "numeric", "text", "image", "audio", "created"}
 
@@ -149,10 +150,10 @@ def read_toml(folder: Path) -> Dataset:
     else:
         name = value["column"] if isinstance(value, dict) else value
         columns["value"] = _numbers(_column(raw, name, "events", "value", folder), file, name)
-    for key in ("text", "slate_position"):
+    for key in ("text", "slate_position", "slate", "session"):
         if key in table:
             column = _column(raw, table[key], "events", key, folder)
-            columns[key] = column if key == "text" else _numbers(column, file, table[key])
+            columns[key] = _numbers(column, file, table[key]) if key == "slate_position" else column
     items, item_kinds, item_separators = _entity(described.get("items"), "items", folder)
     users, user_kinds, user_separators = _entity(described.get("users"), "users", folder)
     return build(
