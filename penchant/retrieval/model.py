@@ -58,6 +58,8 @@ class RetrievalModel:
     """[W, K] best first, by window; the last window is all time."""
     popular_scores: Vector
     """[N+1] log share of all-time events, for every row."""
+    trend_scores: Vector
+    """[N+1] log share of events in the window that the settings chose, smoothed by all time."""
     fresh_rows: Rows
     neighbours: Rows
     """[N+1, K] content neighbours, best first, 0 for none."""
@@ -80,6 +82,7 @@ class RetrievalModel:
             CoVisitation.open(retrieval),
             np.load(retrieval / "popular.rows.npy"),
             np.load(retrieval / "popular.scores.npy"),
+            np.load(retrieval / "trend.scores.npy"),
             np.load(retrieval / "fresh.rows.npy"),
             np.load(retrieval / "neighbours.rows.npy", mmap_mode="r"),
             np.load(folder / "users" / "keys.npy", mmap_mode="r"),
@@ -184,13 +187,15 @@ class RetrievalModel:
         log_co = np.log(_look_up(rows, co_rows, co_scores) + settings.floor)
         last_rows, last_scores = self.co_visitation.scores(known[-1:], settings.history_half_life)
         log_last = np.log(_look_up(rows, last_rows, last_scores) + settings.floor)
-        popular = np.full(len(rows), self.popular_scores.min(), np.float32)
-        bundled = rows < len(self.popular_scores)
-        popular[bundled] = self.popular_scores[rows[bundled]]
+        popular = _of_bundled(rows, self.popular_scores)
+        trend = _of_bundled(rows, self.trend_scores)
         content = np.zeros(len(rows), np.float32)
         if len(known):
             content = self.content[rows] @ self.content[known[-5:]].mean(axis=0)
-        blend = settings.tower_weight * dot + (1.0 - settings.tower_weight) * log_co if vector is not None else popular
+        if vector is None:
+            blend = trend
+        else:
+            blend = settings.tower_weight * dot + (1.0 - settings.tower_weight) * log_co + settings.trend_weight * trend
         return np.stack([blend, dot, log_co, log_last, popular, content, np.zeros(len(rows))], axis=1).astype(
             np.float32
         )
@@ -260,6 +265,14 @@ def _look_up(rows: Rows, known: Rows, scores: Vector) -> Vector:
         return np.zeros(len(rows), np.float32)
     place = np.minimum(np.searchsorted(known, rows), len(known) - 1)
     return np.where(known[place] == rows, scores[place], 0.0).astype(np.float32)
+
+
+def _of_bundled(rows: Rows, scores: Vector) -> Vector:
+    """scores at `rows`; the lowest for rows newer than the bundle."""
+    found = np.full(len(rows), scores.min(), np.float32)
+    bundled = rows < len(scores)
+    found[bundled] = scores[rows[bundled]]
+    return found
 
 
 def user_ids(folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from training.retrieval.co_visitation import count_co_visitation
 from training.retrieval.popular import content_neighbours, fresh_rows, popularity
 from training.retrieval.recipe import RetrievalRecipe
 from training.retrieval.sequences import Sequences, batches, epoch_windows, padded, sequences
+from training.retrieval.softmax import catalogue_loss, sampled_loss
 from training.retrieval.tower import Towers
 from training.retrieval.trained import TrainedRetrieval
 
@@ -145,19 +146,5 @@ def _loss(towers: Towers, window_BL: Tensor, log_chance_N: Tensor) -> Tensor:
     states = towers.encode(history, vectors)[counted]
     targets = target[counted]
     if rows - 1 <= recipe.full_softmax_to:
-        return nn.functional.cross_entropy(states @ vectors[1:].T, targets - 1)
-    return sampled_softmax(states, targets, vectors, log_chance_N, recipe.negatives)
-
-
-def sampled_softmax(
-    states_PD: Tensor, targets_P: Tensor, vectors_ND: Tensor, log_chance_N: Tensor, negatives: int
-) -> Tensor:
-    """Cross-entropy against `negatives` drawn rows, each standing for 1 / (negatives * chance) of the catalogue.
-
-    Bengio and Senécal 2008: the drawn scores less the log of their expected number estimate the full sum.
-    """
-    drawn = torch.multinomial(log_chance_N.exp(), negatives, replacement=True)
-    scores = states_PD @ vectors_ND[drawn].T - (log_chance_N[drawn] + float(np.log(negatives)))
-    scores = scores.masked_fill(drawn[None, :] == targets_P[:, None], -1e9)
-    own = (states_PD * vectors_ND[targets_P]).sum(dim=1, keepdim=True)
-    return nn.functional.cross_entropy(torch.cat([own, scores], dim=1), torch.zeros_like(targets_P))
+        return catalogue_loss(states, vectors[1:], targets - 1)
+    return sampled_loss(states, vectors, targets, log_chance_N, recipe.negatives)

@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.features.kinds import DAY_US
-from penchant.types import Matrix, Rows, Times, Vector
+from penchant.types import Matrix, Rows, Times
 from training.retrieval.sequences import Sequences
 
 WINDOWS_DAYS = (1, 7, 30)
 _RECENT_SHARE = 0.1
+_PRIOR_EVENTS = 200.0
+"""Events of all time that smooth a window."""
 _BLOCK = 1024
 
 
@@ -18,11 +20,12 @@ _BLOCK = 1024
 class Popularity:
     """rows uint32 [W, K], best first, 0 where a window has no more; the last window is all time.
 
-    scores float32 [N+1]: log share of all events, of every row, one event added to each.
+    scores float32 [W, N+1]: log share of the window's events, of every row, smoothed by all time; the last window's
+    is smoothed by one event an item.
     """
 
     rows: Rows
-    scores: Vector
+    scores: Matrix
 
 
 def popularity(histories: Sequences, row_count: int, cut_us: int, has_times: bool, k: int) -> Popularity:
@@ -40,8 +43,9 @@ def popularity(histories: Sequences, row_count: int, cut_us: int, has_times: boo
     everything = np.ones(len(rows), np.bool_)
     counts = [np.bincount(rows[mask], minlength=row_count) for mask in (*recent, everything)]
     best = np.stack([_best(c, counts[-1], k) for c in counts])
-    share = (counts[-1] + 1.0) / (len(rows) + row_count)
-    return Popularity(best, np.log(share).astype(np.float32))
+    all_time = (counts[-1] + 1.0) / (len(rows) + row_count)
+    shares = [(c + _PRIOR_EVENTS * all_time) / (c.sum() + _PRIOR_EVENTS) for c in counts[:-1]]
+    return Popularity(best, np.log(np.stack([*shares, all_time])).astype(np.float32))
 
 
 def _best(counts: NDArray[np.int64], ties: NDArray[np.int64], k: int) -> Rows:

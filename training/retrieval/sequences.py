@@ -17,6 +17,8 @@ class Sequences:
 
     rows: NDArray[np.int64]
     times: NDArray[np.int64]
+    events: NDArray[np.int64]
+    """Which event of the data set each row is."""
     indptr: NDArray[np.int64]
 
     @property
@@ -38,7 +40,7 @@ def sequences(dataset: Dataset, catalogue: Catalogue, index: NDArray[np.int64]) 
     index = index[np.lexsort((events.order[index], events.times[index], events.users[index]))]
     counts = np.bincount(events.users[index], minlength=len(dataset.user_ids))
     return Sequences(
-        catalogue.rows(events.items[index]), events.times[index], np.concatenate([[0], np.cumsum(counts)])
+        catalogue.rows(events.items[index]), events.times[index], index, np.concatenate([[0], np.cumsum(counts)])
     )  # fmt: skip
 
 

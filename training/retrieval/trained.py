@@ -69,10 +69,12 @@ class TrainedRetrieval:
         """The model as it is served, with the torch tower in process and exact search."""
         embeddings = self.embeddings
         user_keys, user_embeddings, _ = self.users()
+        settings = settings or self.settings
         return RetrievalModel(
-            settings or self.settings, self.recipe.history_length, embeddings, self.catalogue.content,
-            self.co_visitation, self.popularity.rows, self.popularity.scores, self.fresh, self.neighbours,
-            user_keys, user_embeddings, self.user_vectors, exact_search(embeddings),
+            settings, self.recipe.history_length, embeddings, self.catalogue.content,
+            self.co_visitation, self.popularity.rows, self.popularity.scores[-1],
+            self.popularity.scores[settings.trend_window], self.fresh, self.neighbours, user_keys, user_embeddings,
+            self.user_vectors, exact_search(embeddings),
         )  # fmt: skip
 
     def users(self) -> tuple[Keys, Matrix, list[str]]:
@@ -95,7 +97,8 @@ class TrainedRetrieval:
         specs = export_towers(self.towers, self._golden_histories(), self.catalogue.content, folder)
         self.co_visitation.write(retrieval)
         np.save(retrieval / "popular.rows.npy", self.popularity.rows)
-        np.save(retrieval / "popular.scores.npy", self.popularity.scores)
+        np.save(retrieval / "popular.scores.npy", self.popularity.scores[-1])
+        np.save(retrieval / "trend.scores.npy", self.popularity.scores[self.settings.trend_window])
         np.save(retrieval / "fresh.rows.npy", self.fresh)
         np.save(retrieval / "neighbours.rows.npy", self.neighbours)
         user_keys, vectors, ids = self.users()

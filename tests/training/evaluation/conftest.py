@@ -88,6 +88,7 @@ def write_bundle(dataset: Dataset, cut: Split, bundles: Path, dim: int = 8) -> P
     best = np.stack([np.argsort(-p[1:], kind="stable")[:40] + 1 for p in (recent, popularity)])
     np.save(retrieval / "popular.rows.npy", best.astype(np.uint32))
     np.save(retrieval / "popular.scores.npy", np.log((popularity + 1) / popularity.sum()).astype(np.float32))
+    np.save(retrieval / "trend.scores.npy", np.log((popularity + 1) / popularity.sum()).astype(np.float32))
     np.save(retrieval / "fresh.rows.npy", best[0, :5].astype(np.uint32))
     np.save(retrieval / "neighbours.rows.npy", np.zeros((count + 1, 5), np.uint32))
     np.save(folder / "users" / "keys.npy", np.zeros(0, np.int64))
