@@ -9,7 +9,8 @@ PenchantError
 ├── Overloaded             a bound was reached; retry later       RESOURCE_EXHAUSTED
 ├── DataError              a data file is bad: file, line, column, remedy
 ├── ConfigError            the configuration is bad
-└── LogError               the event log is held by another or broken
+├── LogError               the event log is held by another or broken
+└── ProcessFailed          a process of the stack did not start, or gave up
 """
 
 
@@ -68,3 +69,7 @@ class ConfigError(PenchantError):
 
 class LogError(PenchantError):
     """The event log is held by another process, or broken."""
+
+
+class ProcessFailed(PenchantError):
+    """A process of the stack did not become healthy, or ended when it should not have."""

@@ -1,1 +1,1 @@
-"""The processes of one machine: supervisor, embedded Redis, the demo."""
+"""The stack on one machine: processes in order, supervised, and the demo that walks the whole way once."""

@@ -1,0 +1,58 @@
+"""Ports on this machine: is one free, who holds it, and which one may be taken."""
+
+import random
+import socket
+from collections.abc import Collection
+
+import psutil
+
+from penchant.errors import ConfigError
+
+_OWN_RANGE = range(20_000, 32_000)
+"""Below the range from which outgoing connections take theirs, so that none of those gets there first."""
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """True if nothing listens there. SO_REUSEPORT stays off: gRPC sets it, and two servers would share the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def require_free(port: int, name: str) -> None:
+    """Raises ConfigError with the port, who holds it and the remedy."""
+    if not is_free(port):
+        raise ConfigError(
+            f"port {port} for {name} is in use{_holder(port)}: stop what listens there, or choose another port"
+        )
+
+
+def free_port(taken: Collection[int] = ()) -> int:
+    """A port on which nothing listens, none of `taken`."""
+    for port in random.SystemRandom().sample(_OWN_RANGE, 200):
+        if port not in taken and is_free(port):
+            return port
+    raise ConfigError(f"200 ports of {_OWN_RANGE.start} to {_OWN_RANGE.stop} tried, none is free")
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports on which nothing listens."""
+    ports: list[int] = []
+    while len(ports) < count:
+        ports.append(free_port(ports))
+    return ports
+
+
+def _holder(port: int) -> str:
+    """ " by PROGRAM (pid N)" where this user may see it, else ""."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except (psutil.Error, OSError):
+        pass
+    return ""
