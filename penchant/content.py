@@ -1,7 +1,8 @@
 """An item's content vector: hashed words and tags, the same for bundled items and for those written later."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -41,3 +42,17 @@ def content_vectors(items: Iterable[Sequence[str]]) -> Matrix:
         norm = float(np.linalg.norm(vector))
         rows.append(vector / norm if norm > 0 else vector)
     return np.stack(rows).astype(np.float32) if rows else np.zeros((0, CONTENT_DIM), np.float32)
+
+
+def item_tokens(attributes: Mapping[str, Any], tags: Collection[str], numbers: Collection[str]) -> list[str]:
+    """Tokens of an item as it was written: `tags` by name, `numbers` left out, every other text as words."""
+    texts = [v for name, v in attributes.items() if isinstance(v, str) and name not in tags and name not in numbers]
+    return tokens(texts, {name: tag_values(attributes[name]) for name in tags if name in attributes})
+
+
+def tag_values(value: Any) -> list[str]:
+    """A written attribute as tags: a list's distinct values in order, a lone value as one, nothing for null or ""."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return list(
+        dict.fromkeys(f"{v:g}" if isinstance(v, float) else str(v) for v in values if v is not None and v != "")
+    )

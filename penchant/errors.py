@@ -6,6 +6,7 @@ PenchantError
 │   ├── BundleMismatch     schema, shape or checksum differs      FAILED_PRECONDITION
 │   └── UnknownBundle      the version asked for is not held here FAILED_PRECONDITION
 ├── StoreUnavailable       the online store did not answer        UNAVAILABLE
+├── ServiceUnavailable another service did not answer in time     UNAVAILABLE
 ├── Overloaded             a bound was reached; retry later       RESOURCE_EXHAUSTED
 ├── DataError              a data file is bad: file, line, column, remedy
 ├── ConfigError            the configuration is bad
@@ -41,6 +42,14 @@ class UnknownBundle(BundleError):
 
 class StoreUnavailable(PenchantError):
     """The online store did not answer in time."""
+
+
+class ServiceUnavailable(PenchantError):
+    """Another service did not answer in time, or refused; reason is the canonical code's name."""
+
+    def __init__(self, message: str, reason: str = "UNAVAILABLE") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Overloaded(PenchantError):

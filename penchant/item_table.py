@@ -5,7 +5,8 @@ built (the delta) get rows N+1..M. Models know rows 1..N; the delta is found thr
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,26 +14,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.columns import Column, TagColumn
+from penchant.content import tag_values
 from penchant.errors import InvalidArgument
 from penchant.leaves import Candidates, Condition
 from penchant.types import Keys, Mask, Matrix, Rows, Times, Vector
 
-Codes = NDArray[np.uint32]
-Indptr = NDArray[np.int64]
+__all__ = ["Column", "Embed", "ItemChange", "ItemTable", "TagColumn"]
 
-
-@dataclass(frozen=True, slots=True)
-class TagColumn:
-    """A categorical or multi-valued attribute of M+1 rows in CSR form: row r holds codes[indptr[r]:indptr[r+1]]."""
-
-    vocabulary: tuple[str, ...]
-    indptr: Indptr
-    codes: Codes
+Embed = Callable[[Matrix], Matrix]
+"""Content vectors [n, C] to item embeddings [n, D]."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """One change of one item, as WatchItems tells it. attributes hold str, float or list of str."""
+    """One change of one item, as WatchItems tells it: the whole item as it is from now on.
+
+    attributes hold str, float or list of str. An attribute that is not given has the bundle's value again, or none.
+    """
 
     position: int
     item_key: int
@@ -44,7 +43,10 @@ class ItemChange:
 
 
 class ItemTable:
-    """Items by row; see the module's text. Not thread-safe for writers: one thread applies changes."""
+    """Items by row; see the module's text.
+
+    One thread at a time applies changes. Others read a view(), which stays as it is while changes come in.
+    """
 
     def __init__(
         self,
@@ -58,11 +60,12 @@ class ItemTable:
         numeric: Mapping[str, Vector],
     ) -> None:
         self.keys = keys
+        """Of the bundle's rows, [N+1]; keys_of() knows the delta's too."""
         self.ids = list(ids)
-        self.embeddings = embeddings_MD
-        self.features = features_MF
-        self.content = content_MC
-        self.created = created
+        self.embeddings = Column(embeddings_MD)
+        self.features = Column(features_MF)
+        self.content = Column(content_MC)
+        self.created = Column(created)
         self.tags = dict(tags)
         self.numeric = dict(numeric)
         self.bundle_rows = len(keys) - 1
@@ -70,13 +73,17 @@ class ItemTable:
         self.available: Mask = np.ones(len(keys), np.bool_)
         self.available[0] = False
         self.position = 0
-        self._delta_rows: dict[int, int] = {}
-        self._delta_keys: list[int] = []
+        self._every_key = Column(keys)
+        self._delta_order: NDArray[np.int64] = np.empty(0, np.int64)
+        """The delta's rows by ascending key."""
+        self._bundled_tags = self.tags
+        self._bundled_numeric = self.numeric
+        self._publishing = threading.Lock()
 
     @property
     def row_count(self) -> int:
         """M + 1: every row, row 0 and the delta included."""
-        return len(self.ids)
+        return len(self.available)
 
     @classmethod
     def open(cls, folder: Path) -> "ItemTable":
@@ -104,41 +111,41 @@ class ItemTable:
         items.mkdir(parents=True, exist_ok=True)
         columns: dict[str, NDArray[Any]] = {
             "keys": self.keys,
-            "embeddings": self.embeddings,
-            "features": self.features,
-            "content": self.content,
-            "created": self.created,
+            "embeddings": self.embeddings.base,
+            "features": self.features.base,
+            "content": self.content.base,
+            "created": self.created.base,
         }
-        for i, column in enumerate(self.tags.values()):
+        for i, column in enumerate(self._bundled_tags.values()):
             columns[f"attr_{i}.indptr"] = column.indptr
             columns[f"attr_{i}.codes"] = column.codes
-        for i, values in enumerate(self.numeric.values()):
+        for i, values in enumerate(self._bundled_numeric.values()):
             columns[f"num_{i}"] = values
         for name, array in columns.items():
             np.save(items / f"{name}.npy", np.ascontiguousarray(array))
-        described = {"multi": {n: list(c.vocabulary) for n, c in self.tags.items()}, "numeric": list(self.numeric)}
-        (items / "attributes.json").write_text(json.dumps(described))
-        (items / "ids.json").write_text(json.dumps(self.ids))
+        vocabularies = {name: list(column.vocabulary) for name, column in self._bundled_tags.items()}
+        (items / "attributes.json").write_text(json.dumps({"multi": vocabularies, "numeric": list(self.numeric)}))
+        (items / "ids.json").write_text(json.dumps(self.ids[: self.bundle_rows + 1]))
+
+    def view(self) -> "ItemTable":
+        """The table as it is now, for reading: changes that come later do not show."""
+        view = object.__new__(ItemTable)
+        with self._publishing:
+            view.__dict__.update(self.__dict__)
+        return view
 
     def rows_of(self, keys: Keys) -> Rows:
         """Rows of the keys, in the given order; 0 for an unknown one."""
-        known = self.keys[1:]
-        if len(known) == 0:
-            rows = np.zeros(len(keys), np.uint32)
-        else:
-            place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-            rows = np.where(known[place] == keys, place + 1, 0).astype(np.uint32)
-        if self._delta_rows:
-            for i in np.flatnonzero(rows == 0):
-                rows[i] = self._delta_rows.get(int(keys[i]), 0)
-        return rows
+        rows = _places(self.keys[1:], keys) + 1
+        if len(self._delta_order):
+            unknown = np.flatnonzero(rows == 0)
+            places = _places(self._every_key.extra[self._delta_order - self.bundle_rows - 1], keys[unknown])
+            rows[unknown] = np.where(places >= 0, self._delta_order[places], 0)
+        return rows.astype(np.uint32)
 
     def keys_of(self, rows: Rows) -> Keys:
         """Keys of the rows; 0 for row 0."""
-        keys: Keys = np.array(self.keys[np.minimum(rows, self.bundle_rows)], np.int64)
-        for i in np.flatnonzero(rows > self.bundle_rows):
-            keys[i] = self._delta_keys[int(rows[i]) - self.bundle_rows - 1]
-        return keys
+        return np.asarray(self._every_key[rows], np.int64)
 
     def with_keys(self, candidates: Candidates) -> Candidates:
         """The candidates as another process can read them: with keys, if any row is of the delta."""
@@ -155,7 +162,7 @@ class ItemTable:
         return self.rows_of(candidates.keys) if len(candidates.keys) else candidates.rows
 
     def allowed(self, conditions: Sequence[Condition] = ()) -> Mask:
-        """Rows that are available and meet all conditions, bool [M+1]; row 0 never.
+        """Rows that are available and meet all conditions, bool [M+1]; row 0 never. The caller may write to it.
 
         Raises InvalidArgument for an attribute the table does not have.
         """
@@ -183,81 +190,129 @@ class ItemTable:
             raise InvalidArgument(f"{field_path}.attribute", f"unknown attribute {name!r}; known are: {known}")
         if not condition.any_of:
             raise InvalidArgument(f"{field_path}.any_of", f"{name!r} is no number: give at least one value")
-        column = self.tags[name]
-        wanted = np.array([value in condition.any_of for value in column.vocabulary], np.bool_)
-        matches = np.zeros(self.row_count, np.bool_)
-        if wanted.any():
-            owner = np.repeat(np.arange(self.row_count), np.diff(column.indptr))
-            matches[owner[wanted[column.codes]]] = True
-        return matches
+        return self.tags[name].rows_with(condition.any_of)
 
-    def apply(self, changes: Sequence[ItemChange], content: Matrix | None = None) -> None:
-        """Apply changes in position order; those at or below the table's position are skipped.
+    def apply(self, changes: Sequence[ItemChange], content: Matrix | None = None, embed: Embed | None = None) -> None:
+        """Apply changes given in position order; those at or below the table's position are skipped.
 
-        content float32 [len(changes), C]: content vectors of the changed items. A known item keeps its
-        embedding; a new one joins the delta with a zero embedding until set_embedding.
+        content float32 [len(changes), C]: content vectors of the changed items. A bundle's item keeps its embedding
+        and content; a new one joins the delta, embedded from its content (zero without embed). All of it shows at
+        once. A thousand changes cost little more than one: every column is copied at most once.
         """
-        for i, change in enumerate(changes):
-            if change.position <= self.position:
-                continue
-            row = int(self.rows_of(np.array([change.item_key], np.int64))[0])
-            if row == 0:
-                if change.deleted:
-                    self.position = change.position
-                    continue
-                row = self._append(change)
-            self.available[row] = change.available and not change.deleted
-            if change.attributes:
-                self._set_attributes(row, change.attributes)
-            if content is not None and row > self.bundle_rows:
-                self.content[row] = content[i]
-            self.position = change.position
-
-    def set_embedding(self, row: int, vector: Vector) -> None:
-        """Set a delta row's embedding; bundle rows are immutable."""
-        if row <= self.bundle_rows:
-            raise ValueError(f"row {row} belongs to the bundle")
-        self.embeddings[row] = vector
-
-    def _append(self, change: ItemChange) -> int:
-        row = self.row_count
-
-        def grown(array: NDArray[Any]) -> NDArray[Any]:
-            return np.concatenate([array, np.zeros((1, *array.shape[1:]), array.dtype)])
-
-        self.embeddings, self.features, self.content = map(grown, (self.embeddings, self.features, self.content))
-        self.created = grown(self.created)
-        self.created[row] = change.created_us
-        self.available = grown(self.available)
-        self.numeric = {n: np.append(v, np.float32(np.nan)) for n, v in self.numeric.items()}
-        self.tags = {
-            n: TagColumn(c.vocabulary, np.append(c.indptr, c.indptr[-1]), c.codes) for n, c in self.tags.items()
+        newest = {c.item_key: (i, c) for i, c in enumerate(changes) if c.position > self.position}
+        position = max([self.position, *(c.position for _, c in newest.values())])
+        rows = dict(zip(newest, self.rows_of(np.array(list(newest), np.int64)).tolist(), strict=True))
+        added = [key for key, (_, change) in newest.items() if rows[key] == 0 and not change.deleted]
+        rows.update(zip(added, range(self.row_count, self.row_count + len(added)), strict=True))
+        changed = [(rows[key], *newest[key]) for key in newest if rows[key]]
+        if not changed:
+            self.position = position
+            return
+        row_count = self.row_count + len(added)
+        available = _lengthened(self.available, row_count, False)
+        for row, _, change in changed:
+            available[row] = change.available and not change.deleted
+        every_key = self._every_key.extended(np.array(added, np.int64))
+        delta_keys = every_key.extra
+        published: dict[str, Any] = {
+            "available": available,
+            "position": position,
+            "numeric": {n: self._numbers(n, changed, row_count) for n in self.numeric},
+            "tags": {n: self.tags[n].with_rows(row_count, self._tags_of(n, changed)) for n in self.tags},
+            "_every_key": every_key,
+            "_delta_order": np.argsort(delta_keys, kind="stable") + self.bundle_rows + 1,
+            **self._delta_columns(changed, len(added), content, embed),
         }
-        self.ids.append(change.item_id)
-        self._delta_rows[change.item_key] = row
-        self._delta_keys.append(change.item_key)
-        return row
+        self.ids.extend(newest[key][1].item_id for key in added)
+        with self._publishing:
+            self.__dict__.update(published)
 
-    def _set_attributes(self, row: int, attributes: Mapping[str, Any]) -> None:
-        for name, value in attributes.items():
-            if name in self.numeric and isinstance(value, int | float):
-                values = np.array(self.numeric[name])
-                values[row] = value
-                self.numeric[name] = values
-            elif name in self.tags:
-                self.tags[name] = _with_tags(self.tags[name], row, [value] if isinstance(value, str) else list(value))
+    def reset(self) -> None:
+        """Back to the bundle as it was built, as if no change had come."""
+        count = self.bundle_rows + 1
+        available = np.ones(count, np.bool_)
+        available[0] = False
+        columns = {n: Column(getattr(self, n).base) for n in ("embeddings", "features", "content", "created")}
+        with self._publishing:
+            self.__dict__.update(
+                columns,
+                available=available,
+                position=0,
+                ids=self.ids[:count],
+                tags=self._bundled_tags,
+                numeric=self._bundled_numeric,
+                _every_key=Column(self.keys),
+                _delta_order=np.empty(0, np.int64),
+            )
+
+    def _delta_columns(
+        self, changed: list["_Changed"], added: int, content: Matrix | None, embed: Embed | None
+    ) -> dict[str, Column]:
+        """The columns of the delta's rows, grown by `added` rows and written where items changed."""
+        mine = [(row, i, change) for row, i, change in changed if row > self.bundle_rows]
+        rows = np.array([row for row, _, _ in mine], np.int64)
+        vectors = np.zeros((len(mine), self.content.shape[1]), np.float32)
+        if content is not None and len(mine):
+            vectors[:] = content[[i for _, i, _ in mine]]
+        embeddings = np.zeros((len(mine), self.embeddings.shape[1]), np.float32)
+        if embed is not None and len(mine):
+            embeddings[:] = embed(vectors)
+        written: dict[str, NDArray[Any]] = {
+            "content": vectors,
+            "embeddings": embeddings,
+            "created": np.array([change.created_us for _, _, change in mine], np.int64),
+        }
+        known = rows < self.row_count
+        columns = {}
+        for name, values in written.items():
+            column: Column = getattr(self, name)
+            columns[name] = column.overwritten(rows[known], values[known]).extended(values[~known])
+        # An item without events has the features of row 0: those of nothing.
+        columns["features"] = self.features.extended(np.repeat(self.features.base[:1], added, axis=0))
+        return columns
+
+    def _tags_of(self, name: str, changed: list["_Changed"]) -> dict[int, Sequence[str]]:
+        bundled = self._bundled_tags[name]
+        found: dict[int, Sequence[str]] = {}
+        for row, _, change in changed:
+            if name in change.attributes:
+                found[row] = tag_values(change.attributes[name])
+            else:
+                found[row] = bundled.values_of(row) if row <= self.bundle_rows else ()
+        return found
+
+    def _numbers(self, name: str, changed: list["_Changed"], row_count: int) -> Vector:
+        values = _lengthened(self.numeric[name], row_count, np.nan)
+        for row, _, change in changed:
+            if name in change.attributes:
+                values[row] = _number(change.attributes[name])
+            else:
+                values[row] = self._bundled_numeric[name][row] if row <= self.bundle_rows else np.nan
+        return values
 
 
-def _with_tags(column: TagColumn, row: int, values: Sequence[str]) -> TagColumn:
-    """The column with one row's tags replaced; unseen tags extend the vocabulary."""
-    vocabulary = list(column.vocabulary)
-    codes = []
-    for value in dict.fromkeys(str(v) for v in values):
-        if value not in vocabulary:
-            vocabulary.append(value)
-        codes.append(vocabulary.index(value))
-    start, end = int(column.indptr[row]), int(column.indptr[row + 1])
-    indptr = np.array(column.indptr)
-    indptr[row + 1 :] += len(codes) - (end - start)
-    merged = np.concatenate([column.codes[:start], np.array(codes, np.uint32), column.codes[end:]])
-    return TagColumn(tuple(vocabulary), indptr, merged.astype(np.uint32))
+_Changed = tuple[int, int, ItemChange]
+"""(row, place in the batch, change)."""
+
+
+def _places(ascending: Keys, keys: Keys) -> NDArray[np.int64]:
+    """Place of each key, -1 where it is not there."""
+    if len(ascending) == 0:
+        return np.full(len(keys), -1, np.int64)
+    place = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
+    return np.where(ascending[place] == keys, place, -1).astype(np.int64)
+
+
+def _lengthened(array: NDArray[Any], length: int, fill: float) -> NDArray[Any]:
+    """A copy of the array with room for more rows."""
+    longer = np.full(length, fill, array.dtype)
+    longer[: len(array)] = array
+    return longer
+
+
+def _number(value: Any) -> float:
+    """A written attribute as a number; NaN where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.bundle import Manifest
+from penchant.columns import Column
 from penchant.errors import InvalidArgument
 from penchant.leaves import Candidates
 from penchant.retrieval.co_visitation import CoVisitation
@@ -47,12 +48,12 @@ def exact_search(embeddings_MD: Matrix) -> Search:
 
 @dataclass(slots=True)
 class RetrievalModel:
-    """Everything a query needs, by row. embeddings may grow with the item table's delta."""
+    """Everything a query needs, by row. embeddings and content may reach beyond the bundle: the item table's delta."""
 
     settings: RetrievalSettings
     history_length: int
-    embeddings: Matrix
-    content: Matrix
+    embeddings: Matrix | Column
+    content: Matrix | Column
     co_visitation: CoVisitation
     popular_rows: Rows
     """[W, K] best first, by window; the last window is all time."""
@@ -70,7 +71,13 @@ class RetrievalModel:
 
     @classmethod
     def open(
-        cls, folder: Path, manifest: Manifest, tower: Tower, search: Search, embeddings: Matrix, content: Matrix
+        cls,
+        folder: Path,
+        manifest: Manifest,
+        tower: Tower,
+        search: Search,
+        embeddings: Matrix | Column,
+        content: Matrix | Column,
     ) -> "RetrievalModel":
         """Map a verified bundle's retrieval files; embeddings and content come from its ItemTable."""
         retrieval = folder / "retrieval"

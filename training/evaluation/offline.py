@@ -92,7 +92,7 @@ def open_bundle(folder: Path, index: str = "auto") -> OpenBundle:
 
     use_hnsw = index == "hnsw" or (index == "auto" and manifest.item_count >= HNSW_FROM)
     index_file = folder / "retrieval" / "index.hnsw"
-    search = hnsw_search(index_file, table.embeddings) if use_hnsw else exact_search(table.embeddings)
+    search = hnsw_search(index_file, table.embeddings.base) if use_hnsw else exact_search(table.embeddings.base)
     return OpenBundle(
         manifest,
         FeatureSchema.from_json(manifest.schema),

@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 
 from penchant.bundle import FORMAT, Manifest, ModelSpec, TensorSpec, file_checksums, publish, write_manifest
+from penchant.content import CONTENT_DIM
 from penchant.features import FeatureSchema
 from penchant.ids import keys
 from penchant.item_table import ItemTable
@@ -77,7 +78,7 @@ def write_bundle(dataset: Dataset, cut: Split, bundles: Path, dim: int = 8) -> P
     features = np.random.default_rng(5).random((count + 1, len(schema.item_dense_names))).astype(np.float32)
     ItemTable(
         np.concatenate([[0], item_keys]), ["", *(ids[k] for k in item_keys.tolist())], embeddings, features,
-        embeddings, np.zeros(count + 1, np.int64), {}, {},
+        np.zeros((count + 1, CONTENT_DIM), np.float32), np.zeros(count + 1, np.int64), {}, {},
     ).write(folder)  # fmt: skip
     retrieval = folder / "retrieval"
     CoVisitation(
