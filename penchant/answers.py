@@ -1,0 +1,89 @@
+"""What a client gets back, as plain frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SlateItem:
+    """One item of a slate; sources and task scores say why it is there."""
+
+    item_id: str
+    score: float
+    position: int
+    sources: tuple[str, ...]
+    task_scores: Mapping[str, float]
+    retrieval_score: float
+    propensity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What an answer was made of."""
+
+    bundle: str
+    policy: str
+    item_table_position: int
+    events_applied_through: int
+    arm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slate:
+    """Items in slate order. Echo recommendation_id on the events that follow."""
+
+    recommendation_id: str
+    items: tuple[SlateItem, ...]
+    versions: Versions
+    degraded_stages: tuple[str, ...]
+    token_satisfied: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarUser:
+    """One user and the cosine of the two users' vectors."""
+
+    user_id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarUsers:
+    """Users, most similar first."""
+
+    users: tuple[SimilarUser, ...]
+    versions: Versions
+    degraded_stages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why one entry of a batch was not taken; index is its place in the batch, from 0."""
+
+    index: int
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch. position: the write token of events, the item-table position of items, else 0."""
+
+    accepted: int
+    rejections: tuple[Rejection, ...]
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a process says of itself."""
+
+    service: str
+    version: str
+    bundle_versions: tuple[str, ...]
+    policy_version: str
+    item_table_position: int
+    events_applied_through: int
+    uptime_s: float
+    metrics: Mapping[str, float]
+    refused_bundle: str

@@ -1,0 +1,100 @@
+"""python -m services.recommender: the front door as a service of its own, its leaves over gRPC."""
+
+import asyncio
+import contextlib
+import sys
+import time
+from pathlib import Path
+
+import grpc
+
+from penchant.bundle import Manifest
+from penchant.v1 import (
+    candidate_gen_service_pb2_grpc,
+    feature_store_service_pb2_grpc,
+    ranker_service_pb2_grpc,
+)
+from services.recommender.assembly import assemble, open_exposures
+from services.recommender.catalogue import Catalogue
+from services.recommender.config import RecommenderSettings
+from services.recommender.leaves import GrpcFeatureLeaf, GrpcRankingLeaf, GrpcRetrievalLeaf, leaf_versions
+from services.recommender.policy_file import PolicyFile
+from services.recommender.server import SERVICES, IngestionForwarder, RecommenderServicer, register_recommender
+from services.recommender.status import front_door_status
+from services.recommender.versions import BundleChoice
+from services.runtime import logs
+from services.runtime.bundles import BundleHolder
+from services.runtime.channels import open_channel, token_metadata
+from services.runtime.config import load
+from services.runtime.items import ItemFeed, watch_feature_store
+from services.runtime.server import run, serve
+
+
+def now_us() -> int:
+    """UTC microseconds."""
+    return time.time_ns() // 1000
+
+
+async def main() -> None:
+    """Serve until told to stop."""
+    settings = load("recommender", RecommenderSettings)
+    logs.configure(settings.log_level, settings.log_format)
+    policy = PolicyFile(settings.policy, time.monotonic)
+    metadata = token_metadata(settings.leaf_token)
+    feed = ItemFeed()
+
+    def open_catalogue(folder: Path, manifest: Manifest) -> Catalogue:
+        catalogue = Catalogue.open(folder, manifest)
+        feed.attach(catalogue.table)
+        return catalogue
+
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def channel(address: str) -> grpc.aio.Channel:
+            return await stack.enter_async_context(open_channel(address, settings.leaf_certificate_authority))
+
+        candidate_gen = await channel(settings.candidate_gen)
+        ranker = await channel(settings.ranker)
+        feature_store = await channel(settings.feature_store)
+        holder = BundleHolder(settings.bundles, open_catalogue, settings.bundle_poll_s)
+        leaves = {
+            "candidate_gen": leaf_versions(candidate_gen, metadata),
+            "ranker": leaf_versions(ranker, metadata),
+        }
+        choice = BundleChoice(lambda: holder.versions, leaves, settings.status_poll_s)
+        exposures = open_exposures(settings)
+        if exposures is not None:
+            stack.push_async_callback(exposures.close)
+        door = assemble(
+            GrpcFeatureLeaf(feature_store_service_pb2_grpc.FeatureStoreServiceStub(feature_store), metadata),
+            GrpcRetrievalLeaf(candidate_gen_service_pb2_grpc.CandidateGenServiceStub(candidate_gen), metadata),
+            GrpcRankingLeaf(ranker_service_pb2_grpc.RankerServiceStub(ranker), metadata),
+            choice,
+            holder.get,
+            [exposures] if exposures is not None else [],
+        )
+        forwarder = IngestionForwarder(feature_store, metadata, settings.default_deadline_s)
+        servicer = RecommenderServicer(door, policy, now_us, settings.exposure_features_rate)
+        watching = asyncio.create_task(watch_feature_store(feature_store, feed, metadata))
+        stack.callback(watching.cancel)
+        await holder.start()
+        stack.push_async_callback(holder.stop)
+        await choice.start()
+        stack.push_async_callback(choice.stop)
+
+        def register(server: grpc.aio.Server) -> None:
+            register_recommender(servicer, server)
+            forwarder.register(server)
+
+        await serve(
+            "recommender",
+            settings,
+            register,
+            lambda: front_door_status(door, policy, feed.position, exposures, holder.refused),
+            lambda: bool(holder.versions),
+            SERVICES,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,18 @@
+"""Items the caller does not want."""
+
+import numpy as np
+
+from penchant.types import Mask
+from services.recommender.query import Pool, Query
+from services.recommender.sources.candidate_gen import excluded_keys
+
+
+class ExcludedFilter:
+    """Removes what the request excludes."""
+
+    name = "excluded"
+    protects = True
+
+    def allowed(self, query: Query, pool: Pool) -> Mask:
+        """bool [B]."""
+        return ~np.isin(pool.keys, excluded_keys(query))

@@ -1,0 +1,107 @@
+"""The front door's servicers: decode, call, encode."""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from penchant.v1 import ingestion_service_pb2
+from penchant.v1 import recommender_service_pb2 as messages
+from penchant.v1 import recommender_service_pb2_grpc as rpc
+from services.recommender import wire
+from services.recommender.catalogue import Catalogue
+from services.recommender.deadline import Deadline
+from services.recommender.front_door import FrontDoor
+from services.recommender.policy_file import PolicyFile
+from services.runtime.channels import Metadata
+from services.runtime.wire_errors import error_of
+
+Context = grpc.aio.ServicerContext[Any, Any]
+SERVICES = ("penchant.v1.RecommenderService", "penchant.v1.IngestionService")
+_INGESTION = ingestion_service_pb2.DESCRIPTOR.services_by_name["IngestionService"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecommenderServicer(rpc.RecommenderServiceServicer):
+    """clock gives UTC microseconds: the one clock of a request's features."""
+
+    door: FrontDoor
+    policy: PolicyFile
+    clock: Callable[[], int]
+    features_rate: float = 0.0
+
+    async def RecommendItems(  # noqa: N802
+        self, request: messages.RecommendItemsRequest, context: Context
+    ) -> messages.RecommendItemsResponse:
+        """A personalised slate."""
+        catalogue, *older = self.door.catalogues()
+        query = wire.items_query(request, self._frame(request.placement, context, catalogue))
+        return wire.items_response(await self.door.recommend(query, older[0] if older else None))
+
+    async def RecommendSimilarItems(  # noqa: N802
+        self, request: messages.RecommendSimilarItemsRequest, context: Context
+    ) -> messages.RecommendSimilarItemsResponse:
+        """Items like a given one."""
+        catalogue, *older = self.door.catalogues()
+        query = wire.similar_items_query(request, self._frame(request.placement, context, catalogue))
+        return wire.similar_items_response(await self.door.recommend_similar(query, older[0] if older else None))
+
+    async def RecommendSimilarUsers(  # noqa: N802
+        self, request: messages.RecommendSimilarUsersRequest, context: Context
+    ) -> messages.RecommendSimilarUsersResponse:
+        """Users like a given one."""
+        query = wire.similar_users_query(request, self._frame("", context, self.door.catalogues()[0]))
+        return wire.similar_users_response(await self.door.recommend_users(query))
+
+    def _frame(self, placement: str, context: Context, catalogue: Catalogue) -> wire.Frame:
+        policy = self.policy.current()
+        left = context.time_remaining()
+        seconds = policy.placement(placement).deadline_ms / 1000 if left is None else float(left)
+        return wire.Frame(
+            uuid.uuid4().hex,
+            self.clock(),
+            policy,
+            catalogue,
+            Deadline(seconds, time.monotonic),
+            self.features_rate,
+        )
+
+
+def register_recommender(servicer: RecommenderServicer, server: grpc.aio.Server) -> None:
+    """Serve RecommenderService."""
+    rpc.add_RecommenderServiceServicer_to_server(servicer, server)
+
+
+class IngestionForwarder:
+    """Hands WriteEvents, WriteItems and WriteUsers on to the feature store as bytes, and its answers back."""
+
+    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata, default_deadline_s: float) -> None:
+        self._metadata = metadata
+        self._default_deadline_s = default_deadline_s
+        self._calls: dict[str, Any] = {
+            method.name: channel.unary_unary(f"/{_INGESTION.full_name}/{method.name}") for method in _INGESTION.methods
+        }
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Serve IngestionService."""
+        handlers: dict[str, Any] = {
+            name: grpc.unary_unary_rpc_method_handler(self._forward(name)) for name in self._calls
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_INGESTION.full_name, handlers),))
+
+    def _forward(self, name: str) -> Callable[[bytes, Context], Any]:
+        call = self._calls[name]
+
+        async def forward(request: bytes, context: Context) -> bytes:
+            left = context.time_remaining()
+            timeout = self._default_deadline_s if left is None else left
+            try:
+                answer: bytes = await call(request, timeout=timeout, metadata=self._metadata)
+            except grpc.aio.AioRpcError as error:
+                raise error_of(error) from None
+            return answer
+
+        return forward

@@ -1,0 +1,28 @@
+"""What the front door says of itself."""
+
+from penchant.errors import UnknownBundle
+from services.recommender.front_door import FrontDoor
+from services.recommender.policy_file import PolicyFile
+from services.recommender.side_effects.exposure import ExposureLog
+from services.runtime.status import StatusSnapshot
+
+
+def front_door_status(
+    door: FrontDoor, policy: PolicyFile, item_table_position: int, exposures: ExposureLog | None, refused_bundle: str
+) -> StatusSnapshot:
+    """Bundles that the front door and its leaves all hold, and what was counted."""
+    try:
+        versions = door.choice.versions()
+    except UnknownBundle:
+        versions = ()
+    metrics = {
+        "slates_answered": float(door.answered),
+        "slates_degraded": float(door.degraded),
+        "policy_refused": float(bool(policy.refused)),
+    }
+    if exposures is not None:
+        metrics["exposures_written"] = float(exposures.written)
+        metrics["exposures_dropped"] = float(exposures.dropped + exposures.writer.dropped_records)
+    return StatusSnapshot(
+        versions, policy.current().version, item_table_position, door.events_applied_through, metrics, refused_bundle
+    )
