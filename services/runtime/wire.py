@@ -12,7 +12,7 @@ from penchant.item_table import ItemChange
 from penchant.leaves import Candidates, Condition, UserState
 from penchant.v1 import candidate_pb2, feature_pb2
 
-MAX_CONDITIONS = 64
+MAX_CONDITIONS = 32
 MAX_VALUES = 256
 
 

@@ -20,7 +20,9 @@ def log(tmp_path: Path) -> ExposureLog:
 
 async def shown(world: Any, log: ExposureLog, **fields: Any) -> Any:
     world.door.pipeline = world.door.pipeline.__class__(
-        **{name: getattr(world.door.pipeline, name) for name in world.door.pipeline.__slots__ if name != "side_effects"},
+        **{
+            name: getattr(world.door.pipeline, name) for name in world.door.pipeline.__slots__ if name != "side_effects"
+        },
         side_effects=[log],
     )
     return await world.door.recommend(world.query("ann", **fields), None)
