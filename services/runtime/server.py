@@ -22,6 +22,8 @@ from services.runtime.metrics import CallMetrics
 from services.runtime.status import StatusServicer, StatusSnapshot
 
 _log = logs.logger("server")
+LIVENESS = "liveness"
+"""Health service that is SERVING as long as the loop turns: a process without a bundle waits, it is not restarted."""
 _READY_POLL_S = 0.05
 SWITCH_INTERVAL_S = 5e-4
 """A busy Python thread gives way after this long; the default of 5 ms starves native searches."""
@@ -69,6 +71,7 @@ async def serve(
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     for service in ("", *names):
         await checks.set(service, health_pb2.HealthCheckResponse.NOT_SERVING)
+    await checks.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
     port = _open_port(server, settings)
     if settings.metrics_port:
         metrics.expose(settings.metrics_host, settings.metrics_port)

@@ -132,6 +132,7 @@ async def test_health_is_not_serving_until_it_is_ready() -> None:
     state = {"ready": False}
     async with running(ready=lambda: state["ready"]) as (address, _, _):
         assert await health(address) == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert await health(address, "liveness") == health_pb2.HealthCheckResponse.SERVING
         state["ready"] = True
         await asyncio.sleep(0.15)
         assert await health(address) == health_pb2.HealthCheckResponse.SERVING
