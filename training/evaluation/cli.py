@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from penchant.bundle import current, read_manifest
 from penchant.errors import BundleMismatch, ConfigError, PenchantError
+from training.data.dataset import Dataset
 from training.data.read import read_dataset
 from training.data.split import split
-from training.evaluation.offline import MAX_CANDIDATES, SYSTEMS, evaluate_offline, open_bundle
-from training.evaluation.protocol import target_set
+from training.evaluation.door import open_door
+from training.evaluation.offline import MAX_CANDIDATES, SYSTEMS, OpenBundle, evaluate_offline, open_bundle
+from training.evaluation.protocol import TargetSet, target_set
 from training.evaluation.report import measured, paired, print_tables
-from training.evaluation.through import SERVED, evaluate_through
+from training.evaluation.through import SERVED, Served, evaluate_through
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,12 +72,7 @@ def evaluate(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         degraded: dict[str, int] = {}
         if options.through:
             bar = bars.add_task(f"through {options.through}", total=len(targets))
-            served = asyncio.run(
-                evaluate_through(
-                    options.through, options.bundles, dataset, targets, bundle.table, uuid.uuid4().hex[:8],
-                    os.environ.get("PENCHANT_TOKEN", ""), lambda done: bars.advance(bar, done),
-                )
-            )  # fmt: skip
+            served = asyncio.run(_served(options, dataset, targets, bundle, lambda done: bars.advance(bar, done)))
             slates = {mask: {**served.slates[mask], **by_system} for mask, by_system in slates.items()}
             degraded = served.degraded
     outside = int((bundle.table.rows_of(targets.item_keys) == 0).sum())
@@ -99,6 +96,19 @@ def evaluate(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "left_out": missing,
         "degraded": degraded,
     }
+
+
+async def _served(
+    options: argparse.Namespace,
+    dataset: Dataset,
+    targets: TargetSet,
+    bundle: OpenBundle,
+    progress: Callable[[int], None],
+) -> Served:
+    token = os.environ.get("PENCHANT_TOKEN", "")
+    run = uuid.uuid4().hex[:8]
+    async with open_door(options.through, options.bundles, dataset, bundle.table, run, token) as door:
+        return await evaluate_through(door, targets, progress)
 
 
 def published(bundles: Path, protocol: str) -> Path:
