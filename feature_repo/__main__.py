@@ -1,0 +1,63 @@
+"""python -m feature_repo apply | materialize: the only steps that write the Feast registry and load the store."""
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from penchant.errors import PenchantError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status; the last line of stdout is a JSON object."""
+    options = _parser().parse_args(argv)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    # Feast takes seconds to import, and a wrong option should not have to wait for it.
+    from feature_repo.compile import compile_plan
+    from feature_repo.definitions import objects
+    from feature_repo.materialize import materialize
+    from feature_repo.repository import open_repository
+
+    try:
+        store = open_repository(options.redis, options.offline)
+        offline = options.offline.resolve()
+        if options.step == "apply":
+            store.apply(objects(offline))
+            plan = compile_plan(store)
+            plan.write(options.plan)
+            done: dict[str, object] = {
+                "plan": str(options.plan),
+                "views": sorted(plan.views),
+                "registry_sha256": plan.registry_sha256,
+            }
+        else:
+            rows = materialize(
+                store, compile_plan(store), offline, lambda view, rows: print(f"{view}: {rows} rows", file=sys.stderr)
+            )
+            done = {"rows": rows}
+    except PenchantError as error:
+        print(f"feature_repo {options.step}: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(done), flush=True)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m feature_repo", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True)
+    for name, said in (
+        ("apply", "write the registry and the serving plan"),
+        ("materialize", "load the offline parquet into the online store and check the counts"),
+    ):
+        step = steps.add_parser(name, help=said)
+        step.add_argument("--redis", default="redis://127.0.0.1:6379/0", help="redis://, rediss:// or unix:// URL")
+        step.add_argument("--offline", type=Path, required=True, help="folder of <view>.parquet and the registry")
+        if name == "apply":
+            step.add_argument("--plan", type=Path, default=Path("feature_repo/plan.json"), help="the plan to write")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
