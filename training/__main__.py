@@ -8,6 +8,7 @@ COMMANDS = {
     "fit": ("training.fit", "train retrieval and ranking, publish a bundle"),
     "evaluate": ("training.evaluation.cli", "what a bundle is worth on the held-out part, offline or through a stack"),
     "generate": ("training.data.generator.cli", "make a data set with a known truth"),
+    "replay": ("training.replay.cli", "test, then learn: a data set's newest part through the real front door"),
     "features": ("training.features.cli", "replay a data set into Feast's offline store"),
 }
 """Sub-command to (module with main(argv) -> exit status, what it does); a module is imported only when it is used."""

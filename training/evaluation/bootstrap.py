@@ -40,6 +40,31 @@ def paired_intervals(
     return {name: (float(lows[i]), float(highs[i])) for i, name in enumerate(differences)}
 
 
+def ratio_interval(
+    a_T: NDArray[np.float64],
+    b_T: NDArray[np.float64],
+    users_T: NDArray[np.integer],
+    seed: int,
+    draws: int = DRAWS,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """The percentile interval of sum(a) / sum(b), whole users drawn as in paired_intervals; inf where b sums to 0."""
+    if len(users_T) == 0:
+        return 0.0, 0.0
+    _, place = np.unique(users_T, return_inverse=True)
+    sums_U2 = np.stack([np.bincount(place, a_T), np.bincount(place, b_T)], axis=1)
+    users = len(sums_U2)
+    generator = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK // users)
+    ratios = np.empty(draws)
+    for start in range(0, draws, chunk):
+        size = min(chunk, draws - start)
+        above, below = (generator.multinomial(users, np.full(users, 1.0 / users), size=size) @ sums_U2).T
+        ratios[start : start + size] = np.where(below > 0, above / np.where(below > 0, below, 1.0), np.inf)
+    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2], method="nearest")
+    return float(low), float(high)
+
+
 def paired_interval(
     a_T: NDArray[np.float64],
     b_T: NDArray[np.float64],
