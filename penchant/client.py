@@ -1,0 +1,293 @@
+"""A typed client of the front door, blocking and asyncio. It speaks only gRPC and raises only penchant.errors."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict, TypeVar, Unpack
+
+import grpc
+
+from penchant import messages
+from penchant.answers import SimilarUsers, Slate, Status, Written
+from penchant.errors import ConfigError, InvalidArgument, PenchantError
+from penchant.leaves import Condition
+from penchant.rpc_errors import error_of
+from penchant.v1 import event_pb2, ingestion_service_pb2, recommender_service_pb2, status_service_pb2
+from penchant.v1.ingestion_service_pb2_grpc import IngestionServiceStub
+from penchant.v1.recommender_service_pb2_grpc import RecommenderServiceStub
+from penchant.v1.status_service_pb2_grpc import StatusServiceStub
+from penchant.writes import EventWrite, ItemWrite, UserWrite
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+DEFAULT_DEADLINE_S = 5.0
+_OPTIONS = (("grpc.max_receive_message_length", 64 << 20),)
+_T = TypeVar("_T")
+
+
+class ItemsAsked(TypedDict, total=False):
+    """What a slate may be asked for with; see RecommendItemsRequest in protos/penchant/v1/recommender_service.proto."""
+
+    user_id: str
+    anonymous_id: str
+    device_id: str
+    tenant: str
+    session_id: str
+    placement: str
+    conditions: Sequence[Condition]
+    excluded: Sequence[str]
+    candidates: Sequence[str]
+    context: Mapping[str, str]
+    include_seen: bool
+    token: int
+    """Written.position of the events that the slate must know of."""
+    as_of: datetime | None
+    ranking: str
+    """"model", "retrieval", or "" for the policy's."""
+    sources: Sequence[str]
+    time_zone: str
+
+
+def _items_request(max_items: int, asked: ItemsAsked) -> recommender_service_pb2.RecommendItemsRequest:
+    ranking = asked.get("ranking", "")
+    if ranking not in messages.RANKINGS:
+        raise InvalidArgument("ranking", f"is {ranking!r}, it may be 'model' or 'retrieval'")
+    named: Any = dict(asked)
+    token = named.pop("token", 0)
+    return recommender_service_pb2.RecommendItemsRequest(
+        max_items=max_items,
+        filter=messages.item_filter(named.pop("conditions", ())),
+        excluded_item_ids=named.pop("excluded", ()),
+        candidate_item_ids=named.pop("candidates", ()),
+        as_of=messages.timestamp(named.pop("as_of", None)),
+        ranking=messages.RANKINGS[named.pop("ranking", "")],
+        token=event_pb2.WriteToken(position=token) if token else None,
+        **named,
+    )
+
+
+def _similar_items_request(
+    item_id: str, max_items: int, conditions: Sequence[Condition], excluded: Sequence[str], placement: str, tenant: str
+) -> recommender_service_pb2.RecommendSimilarItemsRequest:
+    return recommender_service_pb2.RecommendSimilarItemsRequest(
+        item_id=item_id,
+        max_items=max_items,
+        filter=messages.item_filter(conditions),
+        excluded_item_ids=excluded,
+        placement=placement,
+        tenant=tenant,
+    )
+
+
+def _bounded(build: Callable[[], _T]) -> _T:
+    """A request built; what protobuf itself refuses (a negative max_items, no text) is the caller's field."""
+    try:
+        return build()
+    except (ValueError, TypeError) as error:
+        raise InvalidArgument("request", str(error)) from None
+
+
+class _Stubs:
+    """A channel's stubs, the deadline of every call and the token it carries."""
+
+    def __init__(self, channel: Any, token: str, deadline_s: float) -> None:
+        self.recommender: Any = RecommenderServiceStub(channel)
+        self.ingestion: Any = IngestionServiceStub(channel)
+        self.status: Any = StatusServiceStub(channel)
+        self.call: Any = {
+            "timeout": deadline_s,
+            "metadata": (("authorization", f"Bearer {token}"),) if token else None,
+        }
+
+
+class Client:
+    """Blocking. Use it as a context manager, or close it. tls_authority: PEM of who signed the server's certificate."""
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        token: str = "",
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        tls_authority: Path | None = None,
+    ) -> None:
+        credentials = _credentials(tls_authority)
+        self._channel = (
+            grpc.secure_channel(address, credentials, _OPTIONS)
+            if credentials
+            else grpc.insecure_channel(address, _OPTIONS)
+        )
+        self._stubs = _Stubs(self._channel, token, deadline_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._channel.close()
+
+    def recommend_items(self, max_items: int = 10, **asked: Unpack[ItemsAsked]) -> Slate:
+        """A personalised slate."""
+        request = _bounded(lambda: _items_request(max_items, asked))
+        return messages.slate(self._call(self._stubs.recommender.RecommendItems, request))
+
+    def recommend_similar_items(
+        self,
+        item_id: str,
+        max_items: int = 10,
+        conditions: Sequence[Condition] = (),
+        excluded: Sequence[str] = (),
+        placement: str = "",
+        tenant: str = "",
+    ) -> Slate:
+        """Items like a given one."""
+        request = _bounded(
+            lambda: _similar_items_request(item_id, max_items, conditions, excluded, placement, tenant)
+        )  # fmt: skip
+        return messages.slate(self._call(self._stubs.recommender.RecommendSimilarItems, request))
+
+    def recommend_similar_users(self, user_id: str, max_users: int = 10, tenant: str = "") -> SimilarUsers:
+        """Users like a given one."""
+        request = _bounded(lambda: _similar_users_request(user_id, max_users, tenant))
+        return messages.similar_users(self._call(self._stubs.recommender.RecommendSimilarUsers, request))
+
+    def write_events(self, events: Iterable[EventWrite]) -> Written:
+        """At most 1000 events, in the order they happened."""
+        request = _bounded(lambda: _events_request(events))
+        return messages.written(self._call(self._stubs.ingestion.WriteEvents, request))
+
+    def write_items(self, items: Iterable[ItemWrite]) -> Written:
+        """At most 1000 items, created or replaced."""
+        request = _bounded(lambda: _write_items_request(items))
+        return messages.written(self._call(self._stubs.ingestion.WriteItems, request))
+
+    def write_users(self, users: Iterable[UserWrite]) -> Written:
+        """At most 1000 users' attributes, created or replaced."""
+        request = _bounded(lambda: _users_request(users))
+        return messages.written(self._call(self._stubs.ingestion.WriteUsers, request))
+
+    def status(self) -> Status:
+        """What the server says of itself."""
+        return messages.status(self._call(self._stubs.status.GetStatus, status_service_pb2.GetStatusRequest()))
+
+    def _call(self, call: Any, request: Any) -> Any:
+        try:
+            return call(request, **self._stubs.call)
+        except grpc.RpcError as error:
+            raise _error(error) from None
+
+
+class AsyncClient:
+    """The same for asyncio: use it as an async context manager, or close it."""
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        token: str = "",
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        tls_authority: Path | None = None,
+    ) -> None:
+        credentials = _credentials(tls_authority)
+        self._channel = (
+            grpc.aio.secure_channel(address, credentials, _OPTIONS)
+            if credentials
+            else grpc.aio.insecure_channel(address, _OPTIONS)
+        )
+        self._stubs = _Stubs(self._channel, token, deadline_s)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._channel.close()
+
+    async def recommend_items(self, max_items: int = 10, **asked: Unpack[ItemsAsked]) -> Slate:
+        """A personalised slate."""
+        request = _bounded(lambda: _items_request(max_items, asked))
+        return messages.slate(await self._call(self._stubs.recommender.RecommendItems, request))
+
+    async def recommend_similar_items(
+        self,
+        item_id: str,
+        max_items: int = 10,
+        conditions: Sequence[Condition] = (),
+        excluded: Sequence[str] = (),
+        placement: str = "",
+        tenant: str = "",
+    ) -> Slate:
+        """Items like a given one."""
+        request = _bounded(
+            lambda: _similar_items_request(item_id, max_items, conditions, excluded, placement, tenant)
+        )  # fmt: skip
+        return messages.slate(await self._call(self._stubs.recommender.RecommendSimilarItems, request))
+
+    async def recommend_similar_users(self, user_id: str, max_users: int = 10, tenant: str = "") -> SimilarUsers:
+        """Users like a given one."""
+        request = _bounded(lambda: _similar_users_request(user_id, max_users, tenant))
+        return messages.similar_users(await self._call(self._stubs.recommender.RecommendSimilarUsers, request))
+
+    async def write_events(self, events: Iterable[EventWrite]) -> Written:
+        """At most 1000 events, in the order they happened."""
+        request = _bounded(lambda: _events_request(events))
+        return messages.written(await self._call(self._stubs.ingestion.WriteEvents, request))
+
+    async def write_items(self, items: Iterable[ItemWrite]) -> Written:
+        """At most 1000 items, created or replaced."""
+        request = _bounded(lambda: _write_items_request(items))
+        return messages.written(await self._call(self._stubs.ingestion.WriteItems, request))
+
+    async def write_users(self, users: Iterable[UserWrite]) -> Written:
+        """At most 1000 users' attributes, created or replaced."""
+        request = _bounded(lambda: _users_request(users))
+        return messages.written(await self._call(self._stubs.ingestion.WriteUsers, request))
+
+    async def status(self) -> Status:
+        """What the server says of itself."""
+        return messages.status(await self._call(self._stubs.status.GetStatus, status_service_pb2.GetStatusRequest()))
+
+    async def _call(self, call: Any, request: Any) -> Any:
+        try:
+            return await call(request, **self._stubs.call)
+        except grpc.aio.AioRpcError as error:
+            raise _error(error) from None
+
+
+def _similar_users_request(
+    user_id: str, max_users: int, tenant: str
+) -> recommender_service_pb2.RecommendSimilarUsersRequest:
+    return recommender_service_pb2.RecommendSimilarUsersRequest(user_id=user_id, max_users=max_users, tenant=tenant)
+
+
+def _events_request(events: Iterable[EventWrite]) -> ingestion_service_pb2.WriteEventsRequest:
+    return ingestion_service_pb2.WriteEventsRequest(events=[messages.event(e) for e in events])
+
+
+def _write_items_request(items: Iterable[ItemWrite]) -> ingestion_service_pb2.WriteItemsRequest:
+    return ingestion_service_pb2.WriteItemsRequest(items=[messages.item(i) for i in items])
+
+
+def _users_request(users: Iterable[UserWrite]) -> ingestion_service_pb2.WriteUsersRequest:
+    return ingestion_service_pb2.WriteUsersRequest(users=[messages.user(u) for u in users])
+
+
+def _credentials(authority: Path | None) -> grpc.ChannelCredentials | None:
+    if authority is None:
+        return None
+    try:
+        return grpc.ssl_channel_credentials(authority.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{authority} cannot be read ({error.strerror}): give the PEM of the authority") from None
+
+
+def _error(error: Any) -> PenchantError:
+    return error_of(error.code(), error.details() or "", error.trailing_metadata() or ())
