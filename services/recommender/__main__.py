@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -35,9 +36,13 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-async def main() -> None:
-    """Serve until told to stop."""
-    settings = load("recommender", RecommenderSettings)
+async def main(
+    settings: RecommenderSettings | None = None,
+    stop: asyncio.Event | None = None,
+    listening: Callable[[int], None] = lambda port: None,
+) -> None:
+    """Serve until told to stop; without settings, those of penchant.toml and the environment."""
+    settings = settings or load("recommender", RecommenderSettings)
     logs.configure(settings.log_level, settings.log_format)
     policy = PolicyFile(settings.policy, time.monotonic)
     metadata = token_metadata(settings.leaf_token)
@@ -50,12 +55,14 @@ async def main() -> None:
 
     async with contextlib.AsyncExitStack() as stack:
 
-        async def channel(address: str) -> grpc.aio.Channel:
-            return await stack.enter_async_context(open_channel(address, settings.leaf_certificate_authority))
+        def channel(address: str) -> grpc.aio.Channel:
+            opened = open_channel(address, settings.leaf_ca)
+            stack.push_async_callback(opened.close)
+            return opened
 
-        candidate_gen = await channel(settings.candidate_gen)
-        ranker = await channel(settings.ranker)
-        feature_store = await channel(settings.feature_store)
+        candidate_gen = channel(settings.candidate_gen)
+        ranker = channel(settings.ranker)
+        feature_store = channel(settings.feature_store)
         holder = BundleHolder(settings.bundles, open_catalogue, settings.bundle_poll_s)
         leaves = {
             "candidate_gen": leaf_versions(candidate_gen, metadata),
@@ -93,6 +100,8 @@ async def main() -> None:
             lambda: front_door_status(door, policy, feed.position, exposures, holder.refused),
             lambda: bool(holder.versions),
             SERVICES,
+            stop,
+            listening,
         )
 
 

@@ -31,7 +31,7 @@ class RecommenderSettings(FrontDoorSettings):
     feature_store: str = "127.0.0.1:50054"
     leaf_token: str = Field(default="", repr=False)
     """Token that the leaves ask for."""
-    leaf_certificate_authority: Path | None = None
+    leaf_ca: Path | None = None
     """PEM; set it where the leaves speak TLS."""
     status_poll_s: float = Field(default=1.0, gt=0, le=3600)
     """How often the leaves are asked which bundles they hold."""

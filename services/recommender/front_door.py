@@ -52,7 +52,7 @@ class FrontDoor:
 
     async def recommend_similar(self, query: Query, older: Catalogue | None) -> Slate:
         """A slate of items like query.similar_to; popular ones if that is unknown."""
-        table = query.catalogue.table
+        table = query.table
         if not table.rows_of(query.similar_to).any():
             query.degraded.say("retrieve", "unknown item, popular ones instead")
         return await self._slate(query, older)
@@ -63,7 +63,7 @@ class FrontDoor:
         except UnknownBundle:
             if older is None:
                 raise
-            again = replace(query, catalogue=older, degraded=Degraded(), last_bundle=True)
+            again = replace(query, catalogue=older, table=older.table.view(), degraded=Degraded(), last_bundle=True)
             slate = await self.pipeline.execute(again)
         self.answered += 1
         self.events_applied_through = max(self.events_applied_through, slate.query.events_applied_through)
@@ -82,7 +82,7 @@ class FrontDoor:
         except Exception as error:
             query.degraded.failed("retrieve", error)
             self.degraded += 1
-            return SimilarUsers(query, [], np.empty(0, np.float32), query.catalogue.table.position)
+            return SimilarUsers(query, [], np.empty(0, np.float32), query.table.position)
         ids = query.catalogue.ids_of_users(found.similar_user_keys)
         named = [(id_, score) for id_, score in zip(ids, found.similar_user_scores.tolist(), strict=True) if id_]
         scores = np.array([score for _, score in named], np.float32)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.item_table import ItemTable
 from penchant.leaves import Candidates, Condition, UserState
 from penchant.policy import Placement
 from penchant.types import Keys, Mask, Matrix, Rows, Vector
@@ -27,6 +28,8 @@ class Query:
     max_items: int
     as_of_us: int
     catalogue: Catalogue
+    table: ItemTable
+    """The catalogue's, as it was when the request came."""
     placement: Placement
     policy_version: str
     deadline: Deadline

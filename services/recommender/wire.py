@@ -63,6 +63,7 @@ def items_query(request: messages.RecommendItemsRequest, frame: Frame) -> Query:
         max_items=request.max_items,
         as_of_us=_as_of_us(request, frame.now_us),
         catalogue=frame.catalogue,
+        table=frame.catalogue.table.view(),
         placement=placement,
         policy_version=frame.policy.version,
         deadline=frame.deadline,
@@ -97,6 +98,7 @@ def similar_items_query(request: messages.RecommendSimilarItemsRequest, frame: F
         max_items=request.max_items,
         as_of_us=frame.now_us,
         catalogue=frame.catalogue,
+        table=frame.catalogue.table.view(),
         placement=frame.policy.placement(request.placement),
         policy_version=frame.policy.version,
         deadline=frame.deadline,
@@ -121,6 +123,7 @@ def similar_users_query(request: messages.RecommendSimilarUsersRequest, frame: F
         max_items=request.max_users,
         as_of_us=frame.now_us,
         catalogue=frame.catalogue,
+        table=frame.catalogue.table.view(),
         placement=frame.policy.placement(""),
         policy_version=frame.policy.version,
         deadline=frame.deadline,
@@ -213,7 +216,7 @@ def _versions(query: Query, item_table_position: int) -> messages.AnswerVersions
 
 
 def _items(slate: Slate) -> list[messages.RecommendedItem]:
-    names = slate.query.catalogue.table.ids
+    names = slate.query.table.ids
     tasks = slate.tasks
     task_scores = slate.task_scores.tolist() if slate.task_scores is not None else [[]] * len(slate)
     columns = zip(

@@ -14,4 +14,4 @@ class UnavailableFilter:
 
     def allowed(self, query: Query, pool: Pool) -> Mask:
         """bool [B]; row 0 passes: it is the non-returnable filter's."""
-        return np.asarray(query.catalogue.table.available[pool.rows] | (pool.rows == 0))
+        return np.asarray(query.table.available[pool.rows] | (pool.rows == 0))

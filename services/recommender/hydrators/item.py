@@ -9,7 +9,7 @@ class ItemHydrator:
 
     def hydrate(self, query: Query, retrieved: Retrieved, asked: int) -> Pool:
         """The candidates as a pool; `asked`: how many retrieval was asked for."""
-        table = query.catalogue.table
+        table = query.table
         rows = table.own_rows(retrieved.candidates)
         # A row this table does not have yet is an item nothing is known of here: row 0, which a filter removes.
         rows = rows * (rows < table.row_count)

@@ -53,7 +53,7 @@ _NOTHING = np.empty((0, 0), np.float32)
 
 
 def _embeddings(query: Query, scored: Scored) -> Matrix:
-    return np.asarray(query.catalogue.table.embeddings[scored.pool.rows], np.float32)
+    return np.asarray(query.table.embeddings[scored.pool.rows], np.float32)
 
 
 def _finite(values: Matrix) -> Matrix:

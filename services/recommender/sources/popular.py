@@ -16,7 +16,7 @@ def popular(query: Query, asked: int, excluded: Keys, include_seen: bool) -> Ret
     Raises InvalidArgument for an unknown attribute.
     """
     catalogue = query.catalogue
-    table = catalogue.table
+    table = query.table
     allowed = table.allowed(query.conditions)
     allowed[table.rows_of(excluded)] = False
     allowed[table.rows_of(query.user.hidden_keys)] = False

@@ -158,9 +158,12 @@ class World:
         first = next(iter(self.catalogues.values()))
         given: dict[str, Any] = {
             "recommendation_id": "r1", "user_key": key("", user) if user else 0, "max_items": 5,
-            "as_of_us": AS_OF_US, "catalogue": first, "placement": Placement(), "policy_version": "p1",
+            "as_of_us": AS_OF_US, "catalogue": first, "table": first.table.view(),
+            "placement": Placement(), "policy_version": "p1",
             "deadline": Deadline(deadline_s, time.monotonic), "degraded": Degraded(),
         }  # fmt: skip
+        if "catalogue" in fields:
+            given["table"] = fields["catalogue"].table.view()
         return Query(**{**given, **fields})
 
     def know(self, user: str, seen: Sequence[str] = (), hidden: Sequence[str] = ()) -> None:
