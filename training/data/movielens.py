@@ -5,101 +5,114 @@ from pathlib import Path
 import polars as pl
 
 from penchant.errors import DataError
+from training.data.attributes import EntityTable, entity_table
+from training.data.columns import numbers, texts
 from training.data.dataset import Dataset
-from training.data.table import SECOND_US, build
+from training.data.files import Dialect, Source, read_files
+from training.data.table import build
+from training.data.times import times_us
 
 TASKS = {"like": "value >= 4", "rating": "value"}
+_ITEM_KINDS = {"title": "text", "genres": "multi", "year": "numeric"}
+_USER_KINDS = dict.fromkeys(("age", "gender", "occupation"), "categorical")
 
 
-def _lines(path: Path, separator: str, columns: list[str]) -> pl.DataFrame:
-    """A headerless file with a separator of any length, in Latin-1 or UTF-8."""
+def read_100k(folder: Path) -> Dataset:
+    """u.data, u.item, u.user, u.genre."""
+    events = _lines(folder / "u.data", "\t", ["user", "item", "value", "time"])
+    genres = _lines(folder / "u.genre", "|", ["name", "number"]).frame["name"].to_list()
+    raw = _lines(folder / "u.item", "|", ["id", "title", "released", "video", "url", *genres])
+    flags = raw.frame.select(genres).rows()
+    tagged = pl.Series("genres", ["|".join(g for g, f in zip(genres, row, strict=True) if f == "1") for row in flags])
+    users = _lines(folder / "u.user", "|", ["id", "age", "gender", "occupation"])
+    decade = (pl.col("age").cast(pl.Int64, strict=False) // 10 * 10).cast(pl.String)
+    counts: dict[str, int] = {}
+    return _rated(
+        folder, "ml-100k", events, _films(_with(raw, raw.frame.with_columns(tagged)), counts),
+        _people(_with(users, users.frame.with_columns(decade.alias("age"))), counts), counts,
+    )  # fmt: skip
+
+
+def read_1m(folder: Path) -> Dataset:
+    """ratings.dat, movies.dat, users.dat."""
+    events = _lines(folder / "ratings.dat", "::", ["user", "item", "value", "time"])
+    items = _lines(folder / "movies.dat", "::", ["id", "title", "genres"])
+    users = _lines(folder / "users.dat", "::", ["id", "gender", "age", "occupation"])
+    counts: dict[str, int] = {}
+    return _rated(folder, "ml-1m", events, _films(items, counts), _people(users, counts), counts)
+
+
+def read_latest(folder: Path) -> Dataset:
+    """ratings.csv, movies.csv; named as its folder."""
+    named = {"userId": "user", "movieId": "item", "rating": "value", "timestamp": "time"}
+    events = read_files(folder, ["ratings.csv"], Dialect(","), dict.fromkeys(named, "MovieLens"), {})
+    films = {"movieId": "id", "title": "title", "genres": "genres"}
+    items = read_files(folder, ["movies.csv"], Dialect(","), dict.fromkeys(films, "MovieLens"), {})
+    frame = items.frame.rename(films).with_columns(pl.col("genres").replace("(no genres listed)", ""))
+    counts: dict[str, int] = {}
+    return _rated(
+        folder, folder.resolve().name, _with(events, events.frame.rename(named)), _films(_with(items, frame), counts),
+        None, counts,
+    )  # fmt: skip
+
+
+def _lines(path: Path, separator: str, columns: list[str]) -> Source:
+    """A headerless file with a separator of any length, in UTF-8 or Latin-1."""
+    if not path.is_file():
+        raise DataError(str(path), "is missing: unpack the whole MovieLens archive here")
     raw = path.read_bytes()
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
-    rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    rows, lines = [], []
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
-        cells = line.split(separator)
+        cells = line.rstrip("\r").split(separator)
         if len(cells) < len(columns):
             raise DataError(
-                str(path), f"{len(cells)} columns, expected {len(columns)} separated by {separator!r}", number
-            )
+                str(path), f"{len(cells)} columns, expected {len(columns)} separated by {separator!r}: mend the line",
+                number,
+            )  # fmt: skip
         rows.append(cells[: len(columns)])
-    return pl.DataFrame(rows, schema=columns, orient="row")
+        lines.append(number)
+    by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
+    frame = pl.DataFrame([pl.Series(n, c, dtype=pl.String) for n, c in zip(columns, by_column, strict=True)])
+    return Source(frame, (path,), (len(frame),), (Dialect(),), tuple(lines))
 
 
-def _years(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.with_columns(pl.col("title").str.extract(r"\((\d{4})\)", 1).cast(pl.Float64).alias("year"))
+def _with(source: Source, frame: pl.DataFrame) -> Source:
+    """The same rows with other columns."""
+    return Source(frame, source.paths, source.lengths, source.dialects, source.lines)
 
 
-def _rated(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
-    numbers = frame.with_columns(
-        pl.col("value").cast(pl.Float64, strict=False), pl.col("time").cast(pl.Int64, strict=False)
-    )
-    for column in ("value", "time"):
-        bad = numbers[column].is_null().arg_true()
-        if len(bad):
-            at = int(bad[0])
-            raise DataError(str(path), f"{frame[column][at]!r} is no number: mend or drop the line", at + 1, column)
-    return numbers.with_columns(pl.col("time") * SECOND_US, pl.lit("rating").alias("type"))
+def _films(source: Source, counts: dict[str, int]) -> EntityTable:
+    year = pl.col("title").str.extract(r"\((\d{4})\)\s*$", 1).cast(pl.Float64).alias("year")
+    dated = _with(source, source.frame.with_columns(year))
+    return entity_table(dated, "id", _ITEM_KINDS, {"genres": "|"}, "items", counts)
 
 
-def read_100k(folder: Path) -> Dataset:
-    """u.data, u.item, u.user, u.genre."""
-    events = _rated(folder / "u.data", _lines(folder / "u.data", "\t", ["user", "item", "value", "time"]))
-    genres = [g for g, _ in _lines(folder / "u.genre", "|", ["name", "number"]).rows()]
-    raw = _lines(folder / "u.item", "|", ["id", "title", "released", "video", "url", *genres])
-    tagged = [("|".join(g for g, flag in zip(genres, r[5:], strict=True) if flag == "1")) for r in raw.rows()]
-    items = _years(raw.select("id", "title").with_columns(pl.Series("genres", tagged)))
-    users = _lines(folder / "u.user", "|", ["id", "age", "gender", "occupation"])
-    return _build(folder, "ml-100k", events, items, _aged(users), ("age", "gender", "occupation"))
+def _people(source: Source, counts: dict[str, int]) -> EntityTable:
+    return entity_table(source, "id", _USER_KINDS, {}, "users", counts)
 
 
-def read_1m(folder: Path) -> Dataset:
-    """ratings.dat, movies.dat, users.dat."""
-    path = folder / "ratings.dat"
-    events = _rated(path, _lines(path, "::", ["user", "item", "value", "time"]))
-    items = _years(_lines(folder / "movies.dat", "::", ["id", "title", "genres"]))
-    users = _lines(folder / "users.dat", "::", ["id", "gender", "age", "occupation"])
-    return _build(folder, "ml-1m", events, items, users, ("age", "gender", "occupation"))
-
-
-def read_latest(folder: Path) -> Dataset:
-    """ratings.csv, movies.csv."""
-    path = folder / "ratings.csv"
-    raw = pl.read_csv(path, infer_schema=False)
-    wanted = ["userId", "movieId", "rating", "timestamp"]
-    if raw.columns[:4] != wanted:
-        raise DataError(str(path), f"the header is {raw.columns}, expected {wanted}", 1)
-    events = _rated(path, raw.rename(dict(zip(wanted, ["user", "item", "value", "time"], strict=True))))
-    movies = pl.read_csv(folder / "movies.csv", infer_schema=False)
-    items = _years(movies.rename({"movieId": "id"})).with_columns(
-        pl.col("genres").str.replace(r"^\(no genres listed\)$", "")
-    )
-    return _build(folder, folder.name, events, items, None, ())
-
-
-def _aged(users: pl.DataFrame) -> pl.DataFrame:
-    decade = (pl.col("age").cast(pl.Int64, strict=False) // 10 * 10).cast(pl.String)
-    return users.with_columns(decade.fill_null("").alias("age"))
-
-
-def _build(
-    folder: Path, name: str, events: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame | None, of: tuple[str, ...]
+def _rated(
+    folder: Path, name: str, events: Source, items: EntityTable, users: EntityTable | None, counts: dict[str, int]
 ) -> Dataset:
+    frame = events.frame
+
+    def text(column: str) -> pl.Series:
+        return texts(frame[column], lambda row, reason: events.fault(row, column, reason))
+
+    columns = {
+        "user": text("user"),
+        "item": text("item"),
+        "type": pl.Series(["rating"]).new_from_index(0, len(frame)),
+        "value": numbers(frame["value"], lambda row, reason: events.fault(row, "rating", reason)),
+        "time": times_us(frame["time"], lambda row, reason: events.fault(row, "timestamp", reason)),
+    }
     return build(
-        name=name,
-        folder=folder,
-        frame=events,
-        has_times=True,
-        item_frame=items,
-        item_kinds={"title": "text", "genres": "multi", "year": "numeric"},
-        user_frame=users,
-        user_kinds=dict.fromkeys(of, "categorical"),
-        separators={"genres": "|"},
-        tasks=TASKS,
-        counts={},
-    )
+        name=name, folder=folder, frame=pl.DataFrame(columns), has_times=True, items=items, users=users, tasks=TASKS,
+        counts=counts,
+    )  # fmt: skip

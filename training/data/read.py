@@ -1,5 +1,6 @@
 """Finds the reader for a folder or file."""
 
+import re
 from pathlib import Path
 
 from penchant.errors import DataError
@@ -7,6 +8,8 @@ from training.data.dataset import Dataset
 from training.data.movielens import read_1m, read_100k, read_latest
 from training.data.sequence import read_sequences
 from training.data.toml_folder import read_toml
+
+_ID = re.compile(r"[\w-]+")
 
 
 def read_dataset(path: Path | str) -> Dataset:
@@ -37,9 +40,9 @@ def read_dataset(path: Path | str) -> Dataset:
 
 
 def _is_sequence(path: Path) -> bool:
-    """Two or more whole numbers or plain words a line in the first ten lines, all ids without punctuation."""
-    if "license" in path.name.lower() or "readme" in path.name.lower() or "_to_" in path.name:
+    """Two or more ids a line in the first twenty lines: no prose, no notes, no map from one id to another."""
+    if any(mark in path.name.lower() for mark in ("license", "readme", "_to_")):
         return False
     with path.open(errors="replace") as file:
-        lines = [line.split() for _, line in zip(range(10), file, strict=False)]
-    return bool(lines) and all(len(cells) >= 2 and all(c.isalnum() for c in cells) for cells in lines)
+        lines = [line.split() for _, line in zip(range(20), file, strict=False) if line.strip()]
+    return bool(lines) and all(len(cells) >= 2 and all(_ID.fullmatch(c) for c in cells) for cells in lines)

@@ -1,7 +1,8 @@
-"""From raw columns to a clean Dataset: missing values, duplicates, outliers and time formats, all counted."""
+"""From raw columns to a clean Dataset: missing values, duplicates, outliers and unfit ids, all counted."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -9,35 +10,17 @@ from numpy.typing import NDArray
 
 from penchant.errors import DataError
 from penchant.events import EVENT_TYPES
-from training.data.dataset import Attributes, Dataset, EventTable
+from training.data.attributes import EntityTable, align
+from training.data.columns import coded, unfit
+from training.data.dataset import Dataset, EventTable
+from training.data.times import MISSING, OUTSIDE, SECOND_US
 
-SECOND_US = 1_000_000
-MAX_ID_BYTES = 256
-
-
-def times_us(column: pl.Series, file: str, name: str) -> NDArray[np.int64]:
-    """UTC microseconds from seconds, milliseconds, microseconds or ISO 8601; raises DataError with line and remedy."""
-    if column.dtype == pl.String:
-        numbers = column.cast(pl.Float64, strict=False)
-        if numbers.null_count() == column.null_count():
-            return times_us(numbers, file, name)
-        parsed = column.str.to_datetime(strict=False, time_zone="UTC", time_unit="us")
-        bad = (parsed.is_null() & column.is_not_null()).arg_true()
-        if len(bad):
-            line = int(bad[0]) + 2
-            raise DataError(
-                file, f"{column[int(bad[0])]!r} is no time: use seconds, milliseconds or ISO 8601", line, name
-            )
-        return parsed.dt.timestamp("us").fill_null(-1).to_numpy().astype(np.int64)
-    if column.dtype.is_temporal():
-        return column.cast(pl.Datetime("us")).dt.timestamp("us").fill_null(-1).to_numpy().astype(np.int64)
-    values = column.cast(pl.Float64).fill_null(-1.0).to_numpy()
-    if not np.isfinite(values).all():
-        line = int(np.flatnonzero(~np.isfinite(values))[0]) + 2
-        raise DataError(file, "the time is not finite: give seconds, milliseconds or ISO 8601", line, name)
-    typical = float(np.median(values[values >= 0])) if (values >= 0).any() else 0.0
-    scale = SECOND_US if typical < 1e11 else 1000 if typical < 1e14 else 1
-    return np.where(values < 0, -1, values * scale).astype(np.int64)
+__all__ = ["SECOND_US", "build"]
+IGNORED = "ignore"
+"""The type that dataset.toml maps to what is to be left out."""
+OUTLIER_REACH = 10.0
+"""Values further than this many interquartile ranges from the middle half are clipped."""
+_EXPOSED = ("impression", "view")
 
 
 def build(
@@ -46,146 +29,143 @@ def build(
     folder: Path,
     frame: pl.DataFrame,
     has_times: bool,
-    item_frame: pl.DataFrame | None,
-    item_kinds: Mapping[str, str],
-    user_frame: pl.DataFrame | None,
-    user_kinds: Mapping[str, str],
-    separators: Mapping[str, str],
+    items: EntityTable | None = None,
+    users: EntityTable | None = None,
     tasks: Mapping[str, str],
     counts: dict[str, int],
 ) -> Dataset:
-    """A Dataset of columns user, item, time (us), type, value and, where there are any, text, slate_position.
+    """A Dataset of columns user, item, type (text), time (us), value and, where there are any, text, slate_position,
+    slate, session; a null is a missing value. Raises DataError if nothing is left.
 
-    Rows without user are dropped, exact repeats too, values beyond 10 interquartile ranges are clipped; all counted.
+    Rows without user, time or needed item and rows with unfit ids are dropped, exact repeats too where there are
+    times; values that are infinite are removed, outliers clipped. Every step is counted, and a clean table stays as
+    it is.
     """
     counts["rows_read"] = len(frame)
-    frame = frame.with_row_index("order").with_columns(
-        pl.col("user").cast(pl.String).str.strip_chars(), pl.col("item").cast(pl.String).str.strip_chars().fill_null("")
-    )
-    needs_item = [t.name for t in EVENT_TYPES.values() if t.needs_item]
-    unknown = set(frame["type"].unique().to_list()) - set(EVENT_TYPES)
-    if unknown:
-        raise DataError(
-            str(folder), f"unknown event types {sorted(map(str, unknown))}: map them in [events.types], to one of "
-            f"{sorted(EVENT_TYPES)}", column="type",
-        )  # fmt: skip
+    user_codes, user_names = coded(frame["user"])
+    item_codes, item_names = coded(frame["item"])
+    type_codes, type_names = coded(frame["type"])
+    needs_item = np.array([t in EVENT_TYPES and EVENT_TYPES[t].needs_item for t in type_names] + [False])
+    ignored = np.array([t == IGNORED for t in type_names] + [False])
+    unfit_user, unfit_item = np.append(unfit(user_names), False), np.append(unfit(item_names), False)
+    times = frame["time"].to_numpy()
+    kept = np.ones(len(frame), np.bool_)
     for reason, bad in (
-        ("missing_user", pl.col("user").is_null() | (pl.col("user") == "")),
-        ("missing_item", (pl.col("item") == "") & pl.col("type").is_in(needs_item)),
-        ("missing_time", pl.col("time") < 0),
-        ("over_long_id", (pl.col("user").str.len_bytes() > MAX_ID_BYTES) | (pl.col("item").str.len_bytes() > 256)),
+        ("ignored_type", ignored[type_codes]),
+        ("missing_type", type_codes < 0),
+        ("missing_user", user_codes < 0),
+        ("missing_item", (item_codes < 0) & needs_item[type_codes]),
+        ("unfit_id", unfit_user[user_codes] | unfit_item[item_codes]),
+        ("missing_time", times == MISSING),
+        ("bad_time", times == OUTSIDE),
     ):
-        kept = frame.filter(~bad)
-        counts[reason] = len(frame) - len(kept)
-        frame = kept
+        counts[reason] = int((kept & bad).sum())
+        kept &= ~bad
+    columns: dict[str, Any] = {
+        "user": user_codes, "item": item_codes, "type": type_codes.astype(np.int8), "time": times,
+        "value": frame["value"].cast(pl.Float32),
+    }  # fmt: skip
+    optional = [c for c in ("text", "slate_position", "slate", "session") if c in frame.columns]
+    clean = pl.DataFrame(columns).with_columns(frame[c] for c in optional).with_row_index("order")
+    clean = clean.filter(pl.Series(kept))
     # Without times a repeat is a second act; with them it is the same act written twice.
     if has_times:
-        unique = frame.unique(["user", "item", "time", "type"], keep="first", maintain_order=True)
-        counts["duplicates_dropped"] = len(frame) - len(unique)
-        frame = unique
-    values = frame["value"].cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
-    infinite = np.isinf(values)
-    values[infinite] = np.nan
-    counts["bad_values"] = int(infinite.sum())
-    finite = values[~np.isnan(values)]
-    if len(finite):
-        low, high = np.percentile(finite, [25, 75])
-        reach = 10 * max(high - low, 1e-9) if high > low else np.inf
-        outside = (values < low - reach) | (values > high + reach)
-        counts["outliers_clipped"] = int(outside.sum())
-        values = np.clip(values, low - reach, high + reach)
-    frame = frame.with_columns(pl.Series("value", values)).sort(["time", "order"], maintain_order=True)
+        told_apart = ["user", "item", "time", "type", *(c for c in ("text", "slate") if c in optional)]
+        unique = clean.unique(told_apart, keep="first", maintain_order=True)
+        counts["duplicates_dropped"] = len(clean) - len(unique)
+        clean = unique
+    clean = clean.sort("time", maintain_order=True)
+    if len(clean) == 0:
+        dropped = {k: v for k, v in counts.items() if v}
+        raise DataError(str(folder), f"no usable event is left ({dropped}): check the columns named in dataset.toml")
+    counts["events"] = len(clean)
 
-    listed = [] if item_frame is None else item_frame["id"].cast(pl.String).to_list()
-    seen_items = frame.filter(pl.col("item") != "")["item"].unique(maintain_order=True).to_list()
-    item_ids = list(dict.fromkeys([i for i in listed if i] + seen_items))
-    user_ids = frame["user"].unique(maintain_order=True).to_list()
-    item_index = {id_: i for i, id_ in enumerate(item_ids)}
-    user_index = {id_: i for i, id_ in enumerate(user_ids)}
-    types = sorted(frame["type"].unique().to_list())
-    type_index = {t: i for i, t in enumerate(types)}
-    optional = {c: frame[c] for c in ("text", "slate_position", "slate", "session") if c in frame.columns}
-    shown = frame["type"].is_in(["impression", "view"]).to_numpy() if "slate_position" in optional else None
+    users_E, user_ids = _renumbered(clean["user"].to_numpy(), user_names, [])
+    items_E, item_ids = _renumbered(clean["item"].to_numpy(), item_names, items.ids if items else [])
+    types_E, event_types = _sorted_types(clean["type"].to_numpy(), type_names)
+    if users is not None:
+        counts["users_without_events"] = len(set(users.ids) - set(user_ids))
     events = EventTable(
-        users=_codes(frame["user"], user_index).astype(np.int32),
-        items=_codes(frame["item"], item_index).astype(np.int32),
-        times=frame["time"].to_numpy().astype(np.int64),
-        types=_codes(frame["type"], type_index).astype(np.int8),
-        values=frame["value"].to_numpy().astype(np.float32),
-        order=frame["order"].to_numpy().astype(np.int64),
-        texts=optional["text"].fill_null("").to_numpy().astype(object) if "text" in optional else None,
-        impressions=shown,
-        slate_positions=optional["slate_position"].cast(pl.Int16).fill_null(-1).to_numpy()
-        if "slate_position" in optional
-        else None,
-        slates=_numbered(optional.get("slate")),
-        sessions=_numbered(optional.get("session")),
-    )
-    if len(events) == 0:
-        raise DataError(str(folder), "no usable events: check the column names in dataset.toml")
-    counts["events"] = len(events)
-    items, created = attributes(item_frame, item_kinds, separators, item_index, len(item_ids), folder)
-    users, _ = attributes(user_frame, user_kinds, separators, user_index, len(user_ids), folder)
+        users_E, items_E, clean["time"].to_numpy().astype(np.int64), types_E, _clipped(clean["value"], counts),
+        clean["order"].to_numpy().astype(np.int64), **_optional(clean, types_E, event_types),
+    )  # fmt: skip
+    item_attributes, created = align(items, item_ids, folder, counts)
+    user_attributes, _ = align(users, user_ids, folder, counts)
     return Dataset(
-        name, user_ids, item_ids, types, events, items, users, has_times, dict(tasks), counts, folder, created
+        name, user_ids, item_ids, event_types, events, item_attributes, user_attributes, has_times, dict(tasks),
+        counts, folder, created,
     )  # fmt: skip
 
 
-def _numbered(column: pl.Series | None) -> NDArray[np.int64] | None:
-    """Equal texts, equal numbers, by first appearance; -1 where there is none."""
-    if column is None:
-        return None
-    texts = column.cast(pl.String).to_frame("id")
-    known = texts.filter(pl.col("id").fill_null("") != "").unique(maintain_order=True).with_row_index("number")
-    numbers = texts.join(known, on="id", how="left", maintain_order="left")["number"].cast(pl.Int64)
-    return numbers.fill_null(-1).to_numpy()
+def position_clock(users: pl.Series) -> NDArray[np.int64]:
+    """Times for a file without any: one second a row.
+
+    A file in which every user's rows stand together says nothing of the order between users: there each user's own
+    sequence starts at second 1.
+    """
+    place = np.arange(len(users), dtype=np.int64)
+    changes = np.flatnonzero((users != users.shift(1)).fill_null(True).to_numpy())
+    if 1 < len(changes) < len(users) and len(changes) == users.n_unique():
+        place -= np.repeat(changes, np.diff(np.append(changes, len(users))))
+    return (place + 1) * SECOND_US
 
 
-def _codes(column: pl.Series, index: Mapping[str, int]) -> NDArray[np.int64]:
-    codes = column.replace_strict(index, default=-1, return_dtype=pl.Int64)
-    return codes.to_numpy().astype(np.int64)
+def _clipped(column: pl.Series, counts: dict[str, int]) -> NDArray[np.float32]:
+    """Values float32 [E], NaN where there is none; outliers at the bound."""
+    values = column.fill_null(np.nan).to_numpy().copy()
+    infinite = np.isinf(values)
+    values[infinite] = np.nan
+    counts["bad_values"] = int(infinite.sum())
+    finite = values[~np.isnan(values)].astype(np.float64)
+    counts["outliers_clipped"] = 0
+    if len(finite):
+        low, high = np.percentile(finite, [25, 75])
+        if high > low:
+            reach = OUTLIER_REACH * (high - low)
+            outside = (values < low - reach) | (values > high + reach)
+            counts["outliers_clipped"] = int(outside.sum())
+            values = np.clip(values, low - reach, high + reach)
+    return values.astype(np.float32)
 
 
-def attributes(
-    frame: pl.DataFrame | None,
-    kinds: Mapping[str, str],
-    separators: Mapping[str, str],
-    index: Mapping[str, int],
-    count: int,
-    folder: Path,
-) -> tuple[Attributes, NDArray[np.int64] | None]:
-    """Attributes row-aligned with the ids of `index`, and creation times where a column is of kind "created"."""
-    result = Attributes()
-    if frame is None:
-        return result, None
-    ids = frame["id"].cast(pl.String).to_list()
-    rows = [index.get(i, -1) for i in ids]
-    created: NDArray[np.int64] | None = None
-    for name, kind in kinds.items():
-        column = frame[name]
-        if kind == "created":
-            created = np.zeros(count, np.int64)
-            for row, time in zip(rows, times_us(column, str(folder), name).tolist(), strict=True):
-                if row >= 0:
-                    created[row] = time
-            continue
-        if kind == "numeric":
-            numbers = np.full(count, np.nan, np.float32)
-            for row, value in zip(rows, column.cast(pl.Float64, strict=False).to_list(), strict=True):
-                if row >= 0 and value is not None:
-                    numbers[row] = value
-            result.numeric[name] = numbers
-            continue
-        texts = [""] * count
-        for row, value in zip(rows, column.cast(pl.String).fill_null("").to_list(), strict=True):
-            if row >= 0:
-                texts[row] = value.strip()
-        if kind == "multi":
-            mark = separators.get(name, "|")
-            result.multi[name] = [tuple(dict.fromkeys(p.strip() for p in t.split(mark) if p.strip())) for t in texts]
-        elif kind in ("image", "audio"):
-            paths = [str((folder / t).resolve()) if t else "" for t in texts]
-            getattr(result, kind)[name] = paths
+def _renumbered(codes: NDArray[np.int32], names: list[str], listed: list[str]) -> tuple[NDArray[np.int32], list[str]]:
+    """Codes and names anew: the listed names first, then the others in order of first appearance; -1 stays."""
+    used, first = np.unique(codes, return_index=True)
+    in_order = [names[code] for code in used[np.argsort(first)].tolist() if code >= 0]
+    ids = list(dict.fromkeys([*listed, *in_order]))
+    place = {id_: i for i, id_ in enumerate(ids)}
+    renumber = np.full(len(names) + 1, -1, np.int32)
+    for code in used[used >= 0].tolist():
+        renumber[code] = place[names[code]]
+    return renumber[codes], ids
+
+
+def _sorted_types(codes: NDArray[np.int8], names: list[str]) -> tuple[NDArray[np.int8], list[str]]:
+    event_types = sorted(names[code] for code in np.unique(codes).tolist())
+    place = np.array([event_types.index(n) if n in event_types else -1 for n in names], np.int8)
+    return place[codes], event_types
+
+
+def _optional(frame: pl.DataFrame, types: NDArray[np.int8], event_types: list[str]) -> dict[str, Any]:
+    """The optional columns of an EventTable that the frame has."""
+    given: dict[str, Any] = {}
+    if "text" in frame.columns:
+        given["texts"] = frame["text"].fill_null("").to_numpy().astype(object)
+    if "slate_position" in frame.columns:
+        given["slate_positions"] = frame["slate_position"].cast(pl.Int16).fill_null(-1).to_numpy()
+    for key, name in (("slate", "slates"), ("session", "sessions")):
+        if key in frame.columns:
+            given[name] = coded(frame[key])[0].astype(np.int64)
+    if "slate_position" in frame.columns or "impression" in event_types:
+        by_type = np.array([t in _EXPOSED for t in event_types])
+        shown = by_type[types]
+        if "slate_position" in frame.columns:
+            shown &= (given["slate_positions"] >= 0) | (types == _place(event_types, "impression"))
         else:
-            getattr(result, kind)[name] = texts
-    return result, created
+            shown &= types == _place(event_types, "impression")
+        given["impressions"] = shown
+    return given
+
+
+def _place(names: list[str], name: str) -> int:
+    return names.index(name) if name in names else -1
