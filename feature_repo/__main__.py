@@ -2,16 +2,12 @@
 
 import argparse
 import json
-import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from penchant.errors import PenchantError
-
-REDIS_VARIABLE = "PENCHANT_FEATURE_STORE__REDIS"
-"""Also read by the feature store itself."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,11 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         ("materialize", "load the offline parquet into the online store and check the counts"),
     ):
         step = steps.add_parser(name, help=said)
-        step.add_argument(
-            "--redis",
-            default=os.environ.get(REDIS_VARIABLE, "redis://127.0.0.1:6379/0"),
-            help=f"redis://, rediss:// or unix:// URL; default: {REDIS_VARIABLE}, which keeps a password out of ps",
-        )
+        step.add_argument("--redis", default="redis://127.0.0.1:6379/0", help="redis://, rediss:// or unix:// URL")
         step.add_argument("--offline", type=Path, required=True, help="folder of <view>.parquet and the registry")
         if name == "apply":
             step.add_argument("--plan", type=Path, default=Path("feature_repo/plan.json"), help="the plan to write")

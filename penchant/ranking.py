@@ -78,7 +78,12 @@ def feature_rows(inputs: Mapping[str, NDArray[Any]]) -> Matrix:
 
 
 def slate_score(scores_BT: Matrix, tasks: Sequence[str], weights: Mapping[str, float]) -> Vector:
-    """What the slate is ordered by, float32 [B]: task scores added up by weight; a task without weight counts 0."""
+    """What the slate is ordered by, float32 [B]: task scores added up by weight; a task without weight counts 0.
+
+    A model with a single output (the trees) orders by it, whatever the tasks.
+    """
+    if scores_BT.shape[1] == 1:
+        return np.asarray(scores_BT[:, 0], np.float32)
     return np.asarray(scores_BT @ np.array([weights.get(task, 0.0) for task in tasks], np.float32), np.float32)
 
 

@@ -7,6 +7,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from tiny import tiny_bundles, tiny_data
+
+__all__ = ["tiny_bundles", "tiny_data"]
 
 DATABASES = 256
 

@@ -15,5 +15,4 @@ class ExcludedFilter:
 
     def allowed(self, query: Query, pool: Pool) -> Mask:
         """bool [B]."""
-        excluded = excluded_keys(query)
-        return ~np.isin(pool.keys, excluded) if len(excluded) else np.ones(len(pool), np.bool_)
+        return ~np.isin(pool.keys, excluded_keys(query))

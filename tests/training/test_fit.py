@@ -1,0 +1,75 @@
+"""python -m training fit, from a data folder to a published bundle."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penchant.bundle import current, verify
+from training.evaluation import cli
+from training.evaluation.offline import open_bundle
+from training.fit import main
+
+
+def test_the_published_bundle_is_whole_and_its_models_run_their_golden_rows(tiny_bundles: tuple[Path, Path]) -> None:
+    _, bundles = tiny_bundles
+    folder = current(bundles)
+    assert folder is not None
+    manifest = verify(folder)
+    assert set(manifest.models) == {"user_tower", "item_tower", "ranker", "trees"}
+    assert all(spec.golden in manifest.files for spec in manifest.models.values())
+    assert manifest.tasks == ("engage", "click", "purchase", "like", "rating")
+    assert manifest.task_weights["engage"] == 1.0
+    assert manifest.recipe["protocol"] == "time-split"
+    opened = open_bundle(folder)
+    assert opened.ranker is not None
+    assert opened.trees is not None
+
+
+def test_nothing_but_the_bundle_and_the_pointer_is_left(tiny_bundles: tuple[Path, Path]) -> None:
+    _, bundles = tiny_bundles
+    folder = current(bundles)
+    assert folder is not None
+    assert {path.name for path in bundles.iterdir()} == {folder.name, "CURRENT"}
+
+
+def test_every_system_can_be_evaluated(tiny_bundles: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    data, bundles = tiny_bundles
+    assert cli.main(["--data", str(data), "--bundles", str(bundles), "--protocol", "time-split"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])["test"]["masked"]
+    assert found["ranked"]["ndcg@10"] > found["popularity"]["ndcg@10"]
+    assert all(found[system] is not None for system in ("ranked", "retrieval", "trees", "ease"))
+
+
+def test_an_unknown_recipe_names_the_known_ones(
+    tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--data", str(tiny_data), "--recipe", "defualt", "--bundles", str(tmp_path / "b")]) == 2
+    assert "default, tiny" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_failed_export_leaves_nothing_behind(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def differs(*arguments: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr("training.fit.write_ranking", differs)
+    with pytest.raises(RuntimeError):
+        main(["--data", str(tiny_data), "--recipe", "tiny", "--bundles", str(tmp_path)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plain_sequences_of_few_users_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    lines = [f"u{u} i{(u + step) % 12}" for u in range(20) for step in range(int(rng.integers(3, 9)))]
+    (tmp_path / "few.txt").write_text("\n".join(lines))
+    assert main(["--data", str(tmp_path / "few.txt"), "--recipe", "tiny", "--bundles", str(tmp_path / "bundles")]) == 0
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert line["protocol"] == "leave-one-out"
+    folder = current(tmp_path / "bundles")
+    assert folder is not None
+    assert line["bundle"] == folder.name
+    assert verify(folder).tasks == ("engage",)

@@ -1,0 +1,233 @@
+"""python -m training fit: from a data set to a published bundle.
+
+Retrieval is trained twice. Its first stage sees nothing of the ranking slice, so that ranking learns from candidates
+as they will be: proposed by a model that has not seen the answer. Its second stage, which is served, starts from the
+first and sees everything before the cut.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from penchant.bundle import FORMAT, Manifest, ModelSpec, file_checksums, publish, verify, write_manifest
+from penchant.errors import ConfigError, PenchantError
+from penchant.features import FeatureSchema
+from training.catalogue import Catalogue, build_catalogue, item_features
+from training.data.dataset import Dataset
+from training.data.read import read_dataset
+from training.data.split import PROTOCOLS, Split, default_protocol, history_mask, split
+from training.ranking.fit import FittedRanking, fit_ranking, write_ranking
+from training.ranking.requests import HeldBack, hold_back
+from training.ranking.samples import Stage
+from training.recipes import RECIPES, Recipe, resolve
+from training.retrieval.fit import fit_retrieval
+from training.retrieval.trained import TrainedRetrieval
+
+Tell = Callable[[str, float], None]
+"""Told a step's name and the share of it that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A published bundle and what was measured on the validation part while it was made."""
+
+    folder: Path
+    metrics: dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status; the last line of stdout is the JSON object, everything for people goes to stderr."""
+    options = _parser().parse_args(argv)
+    console = Console(stderr=True)
+    started, wall_started = time.process_time(), time.monotonic()
+    try:
+        dataset = read_dataset(options.data)
+        recipe = resolve(options.recipe, dataset)
+        protocol = options.hold_out or default_protocol(dataset)
+        console.print(f"{dataset.name}: {_counted(dataset)}; {protocol}", highlight=False)
+        with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bars:
+            fitted = fit(dataset, recipe, options.bundles, options.seed, protocol, _bars(bars))
+    except PenchantError as error:
+        console.print(f"[red]fit:[/red] {error}", highlight=False, soft_wrap=True)
+        return 2
+    result = {
+        "dataset": dataset.name,
+        "protocol": protocol,
+        "recipe": recipe.name,
+        "seed": options.seed,
+        "cpu_s": round(time.process_time() - started, 3),
+        "wall_s": round(time.monotonic() - wall_started, 3),
+        "bundle": fitted.folder.name,
+        "metrics": fitted.metrics,
+    }
+    print(json.dumps(result), flush=True)
+    return 0
+
+
+def fit(
+    dataset: Dataset,
+    recipe: Recipe,
+    bundles: Path,
+    seed: int,
+    protocol: str,
+    tell: Tell = lambda step, done: None,
+) -> Fitted:
+    """Train both models and publish their bundle; nothing is left below `bundles` if anything fails.
+
+    Raises ConfigError where the data set is too small to train on, BundleMismatch where an export is not what was
+    trained.
+    """
+    cut = split(dataset, protocol)
+    held = hold_back(dataset, cut, recipe.ranking, seed)
+    schema = schema_of(dataset)
+    first, first_stage = _first_stage(dataset, cut, held, schema, recipe, seed, tell)
+    ranking = fit_ranking(dataset, cut, held, first, first_stage, schema, recipe.ranking, seed, tell)
+    second, second_stage = _second_stage(dataset, cut, schema, recipe, seed, first, tell)
+    created = datetime.now(UTC)
+    version = f"{_plain(dataset.name)}-{created:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+    folder = bundles / f".{version}.part"
+    try:
+        folder.mkdir(parents=True)
+        tell("write the bundle", 0.0)
+        models = _write(folder, dataset, cut, ranking, second, second_stage, recipe, seed)
+        manifest = Manifest(
+            version=version, format=FORMAT, created=created.isoformat(timespec="seconds"), dataset=dataset.name,
+            recipe={**recipe.to_json(), "protocol": protocol}, seed=seed, cut_us=cut.cut_us,
+            item_count=second.catalogue.count, embedding_dim=recipe.retrieval.dim,
+            history_length=recipe.retrieval.history_length, schema_fingerprint=schema.fingerprint(),
+            schema=schema.to_json(), retrieval=second.settings.to_json(), tasks=ranking.trained.tasks,
+            task_weights=ranking.task_weights, models=models, files=file_checksums(folder), metrics=ranking.metrics,
+        )  # fmt: skip
+        write_manifest(folder, manifest)
+        verify(folder)
+        published = bundles / version
+        folder.rename(published)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    publish(bundles, version)
+    tell("write the bundle", 1.0)
+    return Fitted(published, ranking.metrics)
+
+
+def schema_of(dataset: Dataset) -> FeatureSchema:
+    """The feature schema of a data set: times, values and attributes as far as it has them."""
+
+    def values_of(rows: Sequence[str]) -> tuple[str, ...]:
+        return tuple(sorted(set(rows) - {""}))
+
+    tags = {name: values_of(rows) for name, rows in dataset.items.categorical.items()}
+    tags |= {name: values_of([t for row in rows for t in row]) for name, rows in dataset.items.multi.items()}
+    return FeatureSchema.default(
+        has_times=dataset.has_times,
+        has_values=bool((~np.isnan(dataset.events.values)).any()),
+        item_attributes={name: values for name, values in tags.items() if values},
+        user_attributes={name: values_of(rows) for name, rows in dataset.users.categorical.items()},
+    )
+
+
+def _first_stage(
+    dataset: Dataset, cut: Split, held: HeldBack, schema: FeatureSchema, recipe: Recipe, seed: int, tell: Tell
+) -> tuple[TrainedRetrieval, Stage]:
+    """Retrieval on what precedes the ranking slice, its settings chosen on the validation part."""
+    before = held.before
+    if not history_mask(dataset)[before].any():
+        raise ConfigError(f"{dataset.name} has no history events before the held-out part: it is too small to train on")
+    cut_us = int(dataset.events.times[before].max())
+    catalogue = build_catalogue(dataset, before, cut_us)
+    trained = fit_retrieval(
+        dataset, catalogue, before, recipe.retrieval, seed, progress=lambda done: tell("retrieval, first stage", done)
+    )
+    return trained, _stage(dataset, trained, catalogue, before, schema, cut_us)
+
+
+def _second_stage(
+    dataset: Dataset, cut: Split, schema: FeatureSchema, recipe: Recipe, seed: int, first: TrainedRetrieval, tell: Tell
+) -> tuple[TrainedRetrieval, Stage]:
+    """Retrieval on everything before the cut, from the first stage on and with its settings."""
+    before = np.sort(np.concatenate([cut.train, cut.valid]))
+    catalogue = build_catalogue(dataset, before, cut.cut_us)
+    trained = fit_retrieval(
+        dataset, catalogue, before, recipe.retrieval, seed, warm=first,
+        progress=lambda done: tell("retrieval, second stage", done),
+    ).with_settings(first.settings)  # fmt: skip
+    return trained, _stage(dataset, trained, catalogue, before, schema, cut.cut_us)
+
+
+def _stage(
+    dataset: Dataset,
+    trained: TrainedRetrieval,
+    catalogue: Catalogue,
+    before: NDArray[np.int64],
+    schema: FeatureSchema,
+    cut_us: int,
+) -> Stage:
+    features = item_features(dataset, catalogue, before, schema, cut_us)
+    return Stage(schema, catalogue.table(trained.embeddings, features), trained.model(), trained.user_vectors)
+
+
+def _write(
+    folder: Path,
+    dataset: Dataset,
+    cut: Split,
+    ranking: FittedRanking,
+    second: TrainedRetrieval,
+    stage: Stage,
+    recipe: Recipe,
+    seed: int,
+) -> dict[str, ModelSpec]:
+    """Every file of the bundle but the manifest; the models' specs by name."""
+    stage.table.write(folder)
+    models = second.write(folder)
+    models |= write_ranking(folder, dataset, cut, ranking, second.catalogue, stage, recipe.ranking, seed)
+    return models
+
+
+def _counted(dataset: Dataset) -> str:
+    return f"{len(dataset.events):,} events, {len(dataset.user_ids):,} users, {len(dataset.item_ids):,} items"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "bundle"
+
+
+def _bars(bars: Progress) -> Tell:
+    by_step: dict[str, Any] = {}
+
+    def tell(step: str, done: float) -> None:
+        if step not in by_step:
+            by_step[step] = bars.add_task(step, total=1.0)
+        bars.update(by_step[step], completed=done)
+
+    return tell
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training fit", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with dataset.toml or MovieLens, or a file")
+    parser.add_argument("--recipe", default="default", help=f"one of {', '.join(sorted(RECIPES))}")
+    parser.add_argument("--bundles", type=Path, required=True, help="folder of bundles; the new one is published there")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--hold-out", choices=PROTOCOLS, default=None,
+        help="what is kept for evaluation; by default the time split where there are times, else leave-one-out",
+    )  # fmt: skip
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""The trained ranker as ONNX, checked against torch before anything is published."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from penchant.bundle import ModelSpec
+from penchant.ranking import Inputs
+from penchant.types import Matrix
+from training.export import export_model
+from training.ranking.model import ServedRanker
+from training.ranking.samples import Samples
+from training.ranking.train import TrainedRanker
+
+CANDIDATE_INPUTS = ("rows", "item_dense", "retrieval", "pair_dense")
+USER_INPUTS = ("history_rows", "history_types", "history_signals", "user_dense")
+
+
+def export_ranker(
+    trained: TrainedRanker, known_NK: Matrix, feeds: Sequence[Inputs], folder: Path, file: str
+) -> ModelSpec:
+    """Write folder/file and its golden rows. known_NK: what is known of the bundle's items, by row.
+
+    feeds: real requests as ranker_inputs gives them, two candidates or more in the first. Raises BundleMismatch where
+    ONNX Runtime differs from torch by more than 1e-4.
+    """
+    served = ServedRanker(trained.model, known_NK, trained.outputs)
+    names = (*USER_INPUTS, *CANDIDATE_INPUTS)
+    chosen = [{name: np.asarray(feed[name]) for name in names} for feed in feeds]
+    return export_model(served, chosen, dict.fromkeys(CANDIDATE_INPUTS, "candidates"), "scores", folder, file)
+
+
+def feeds_of(samples: Samples, features_NF: Matrix, count: int = 6, candidates: int = 64) -> list[Inputs]:
+    """A few of the samples' requests as ranker_inputs gives them, and one of a single candidate."""
+    able = np.flatnonzero((samples.weights > 0).sum(axis=1) >= 2)
+    feeds = []
+    for i in able[np.unique(np.linspace(0, max(len(able) - 1, 0), count).astype(np.int64))] if len(able) else []:
+        used = np.flatnonzero(samples.weights[i] > 0)[:candidates]
+        rows = samples.rows[i, used]
+        feeds.append(
+            {
+                "history_rows": samples.history_rows[[i]], "history_types": samples.history_types[[i]],
+                "history_signals": samples.history_signals[[i]], "user_dense": samples.user_dense[[i]], "rows": rows,
+                "item_dense": features_NF[rows], "retrieval": samples.retrieval[i, used],
+                "pair_dense": samples.pair_dense[i, used],
+            }
+        )  # fmt: skip
+    if feeds:
+        one = {name: feeds[0][name][:1] for name in CANDIDATE_INPUTS}
+        feeds.append({**feeds[0], **one})
+    return feeds

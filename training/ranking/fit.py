@@ -1,0 +1,171 @@
+"""Ranking from the first stage's candidates to the files of a bundle."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penchant.bundle import ModelSpec
+from penchant.features import FeatureSchema
+from penchant.leaves import UserState
+from penchant.ranking import Inputs, ranker_inputs
+from penchant.types import Matrix
+from training.catalogue import Catalogue
+from training.data.dataset import Dataset
+from training.data.split import Split, history_mask
+from training.evaluation.metrics import ndcg
+from training.ranking.export import export_ranker, feeds_of
+from training.ranking.known import ItemKnowledge
+from training.ranking.model import task_scores
+from training.ranking.recipe import RankingRecipe
+from training.ranking.requests import HeldBack
+from training.ranking.samples import Samples, Stage, collect
+from training.ranking.tasks import ENGAGE, Task, tasks_of
+from training.ranking.train import TrainedRanker, logits_of, train_ranker
+from training.ranking.trees import fit_trees
+from training.ranking.weights import choose_weights, ranks_of
+from training.retrieval.trained import TrainedRetrieval
+
+Tell = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedRanking:
+    """A trained ranker and what else the bundle says of it."""
+
+    trained: TrainedRanker
+    task_weights: dict[str, float]
+    metrics: dict[str, Any]
+    knowledge: ItemKnowledge
+    train: Samples
+    features: Matrix
+    """Item features [N+1, Fi] of the first stage, which the samples' rows point into."""
+
+
+def fit_ranking(
+    dataset: Dataset,
+    cut: Split,
+    held: HeldBack,
+    first: TrainedRetrieval,
+    stage: Stage,
+    schema: FeatureSchema,
+    recipe: RankingRecipe,
+    seed: int,
+    tell: Tell,
+) -> FittedRanking:
+    """Replay the held-back moments through the first stage, train on them, and choose on the validation part."""
+    tasks = tasks_of(dataset)
+    train = _collected(dataset, cut, stage, held.train, held.slates_train, tasks, recipe, False, seed, tell)
+    valid = _collected(dataset, cut, stage, held.valid, held.slates_valid, tasks, recipe, True, seed, tell)
+    knowledge = ItemKnowledge(first)
+    trained = train_ranker(
+        train, valid, stage.table.features, knowledge.vectors(first.catalogue), schema, tasks, recipe, seed,
+        lambda done: tell("ranker", done),
+    )  # fmt: skip
+    scores = task_scores(trained.outputs, logits_of(trained.model, valid, stage.table.features))
+    users = dataset.events.users[valid.events]
+    asked = np.isin(valid.events, held.valid) & (valid.weights > 0).any(axis=1)
+    weights = choose_weights(scores[asked], valid.weights[asked], valid.chosen[asked], users[asked], trained.tasks)
+    metrics = _metrics(scores, valid, trained, weights, asked, tasks)
+    return FittedRanking(trained, weights, metrics, knowledge, train, stage.table.features)
+
+
+def write_ranking(
+    folder: Path,
+    dataset: Dataset,
+    cut: Split,
+    ranking: FittedRanking,
+    catalogue: Catalogue,
+    stage: Stage,
+    recipe: RankingRecipe,
+    seed: int,
+) -> dict[str, ModelSpec]:
+    """Write ranker/ of a bundle folder for the catalogue that is served; the models' specs by name.
+
+    Raises BundleMismatch where an export is not what was trained.
+    """
+    history = history_mask(dataset)
+    newest = cut.valid[history[cut.valid]][-8:]
+    allowed = np.zeros(len(dataset.events), np.bool_)
+    samples = collect(dataset, stage, newest, [], allowed, tasks_of(dataset), recipe, True, seed)
+    feeds = [*feeds_of(samples, stage.table.features), *_stranger(stage, recipe, dataset)]
+    known = ranking.knowledge.vectors(catalogue)
+    models = {"ranker": export_ranker(ranking.trained, known, feeds, folder, "ranker/ranker.onnx")}
+    trees = fit_trees(ranking.train, ranking.features, recipe, seed, folder, "ranker/trees.onnx")
+    return models if trees is None else {**models, "trees": trees}
+
+
+def _collected(
+    dataset: Dataset,
+    cut: Split,
+    stage: Stage,
+    targets: NDArray[np.int64],
+    slates: list[NDArray[np.int64]],
+    tasks: list[Task],
+    recipe: RankingRecipe,
+    whole: bool,
+    seed: int,
+    tell: Tell,
+) -> Samples:
+    """Samples with a told progress; labels come from what precedes the held-out part, never from it."""
+    allowed = np.zeros(len(dataset.events), np.bool_)
+    allowed[cut.train] = True
+    allowed[cut.valid] = True
+    total = max(len(targets) + len(slates), 1)
+    done = 0
+
+    def told(count: int) -> None:
+        nonlocal done
+        done += count
+        tell("validation samples" if whole else "ranking samples", min(done / total, 1.0))
+
+    return collect(dataset, stage, targets, slates, allowed, tasks, recipe, whole, seed, told)
+
+
+def _stranger(stage: Stage, recipe: RankingRecipe, dataset: Dataset) -> list[Inputs]:
+    """The request of a user nothing is known of, whom every bundle must answer."""
+    as_of_us = int(dataset.events.times.max())
+    nobody = np.empty(0, np.int64)
+    candidates, _ = stage.retrieval.retrieve(nobody, stage.table.allowed(), min(recipe.candidates, 64))
+    if len(candidates.rows) < 2:
+        return []
+    length = stage.retrieval.history_length
+    return [ranker_inputs(UserState(0), candidates, stage.table, stage.schema, length, as_of_us)]
+
+
+def _metrics(
+    scores: Matrix,
+    valid: Samples,
+    trained: TrainedRanker,
+    weights: dict[str, float],
+    asked: NDArray[np.bool_],
+    tasks: list[Task],
+) -> dict[str, Any]:
+    """Of the validation part: NDCG@10 of the ranked and of the retrieved order, and how each task's scores fit."""
+    total = sum(scores[..., t] * weights[name] for t, name in enumerate(trained.tasks))
+    places = -np.arange(valid.rows.shape[1], dtype=np.float32)[None].repeat(len(valid), axis=0)
+    found: dict[str, Any] = {
+        "validation_requests": int(asked.sum()),
+        "ranker_epochs": list(trained.epochs),
+        "ranked_ndcg@10": _mean(ndcg(ranks_of(np.asarray(total), valid.weights, valid.chosen)[asked], 10)),
+        "retrieval_ndcg@10": _mean(ndcg(ranks_of(places, valid.weights, valid.chosen)[asked], 10)),
+        "tasks": {},
+    }
+    for t, task in enumerate(tasks):
+        known = ~np.isnan(valid.labels[..., t])
+        said, was = scores[..., 1 + t][known], valid.labels[..., t][known]
+        if len(was) == 0:
+            continue
+        fit = {"labels": len(was), "mean_label": _mean(was), "mean_score": _mean(said)}
+        error = "rmse" if task.kind == "number" else "brier"
+        fit[error] = float(np.sqrt(np.mean((said - was) ** 2)) if error == "rmse" else np.mean((said - was) ** 2))
+        found["tasks"][task.name] = fit
+    assert trained.tasks[0] == ENGAGE
+    return found
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if len(values) else 0.0

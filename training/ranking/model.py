@@ -1,0 +1,242 @@
+"""The ranker: candidates attend to the user's history, a cross network, and a head a task.
+
+DCN v2 (Wang et al., WWW 2021) over what is known of the user, the candidate and both; target attention (Zhou et al.,
+DIN, KDD 2018) as a dot product, so that the history's part is computed once a request.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from penchant.events import EVENT_TYPES
+from penchant.features import FeatureSchema
+from penchant.ranking import HISTORY_SIGNALS
+from penchant.retrieval.model import RETRIEVAL_FEATURES
+from penchant.types import Matrix
+from training.ranking.recipe import RankingRecipe
+from training.ranking.statistics import BOUND, LOG_SHARES, SPREAD_FLOOR
+
+_MASKED = -1e9
+_BLEND = RETRIEVAL_FEATURES.index("blend")
+_TYPES = max(t.code for t in EVENT_TYPES.values()) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """R requests of C candidates; the names are those of penchant.ranking.ranker_inputs, with R in front."""
+
+    history_rows: Tensor
+    history_types: Tensor
+    history_signals: Tensor
+    user_dense: Tensor
+    rows: Tensor
+    dense: Tensor
+    """[R, C, Fi + S + Fp]: item_dense, retrieval and pair_dense side by side."""
+    mean: Tensor
+    spread: Tensor
+    """[R, Fi + S + Fp], of all candidates of the request."""
+    log_sums: Tensor
+    """[R, 3] of the LOG_SHARES columns of retrieval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Means and spreads over the training samples: user [Fu], dense [Fi + S + Fp]."""
+
+    user_mean: Matrix
+    user_spread: Matrix
+    dense_mean: Matrix
+    dense_spread: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """How a task's logit becomes its score, [T] each: slope and offset first, then the bounds or a sigmoid."""
+
+    slope: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    is_number: NDArray[np.bool_]
+
+
+def task_scores(outputs: Outputs, logits: Matrix) -> Matrix:
+    """Scores [..., 1 + T] of logits, as ServedRanker gives them."""
+    tasks = logits[..., 1:] * outputs.slope + outputs.offset
+    probability = 1.0 / (1.0 + np.exp(-np.clip(tasks, -60, 60)))
+    tasks = np.where(outputs.is_number, np.clip(tasks, outputs.low, outputs.high), probability)
+    return np.concatenate([logits[..., :1], tasks], axis=-1).astype(np.float32)
+
+
+class Cross(nn.Module):
+    """x0 * (U V x) + x: one low-rank layer of DCN v2."""
+
+    def __init__(self, width: int, rank: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(width, rank, bias=False)
+        self.up = nn.Linear(rank, width)
+
+    def forward(self, x0: Tensor, x: Tensor) -> Tensor:
+        """Both [..., width]."""
+        return torch.as_tensor(x0 * self.up(self.down(x)) + x)
+
+
+class Member(nn.Module):
+    """One model of the ensemble."""
+
+    def __init__(self, recipe: RankingRecipe, schema: FeatureSchema, known_width: int, tasks: int) -> None:
+        super().__init__()
+        self.recipe = recipe
+        dim = recipe.dim
+        self.items = nn.Linear(known_width, dim)
+        self.types = nn.Embedding(_TYPES, dim)
+        self.signals = nn.Linear(len(HISTORY_SIGNALS), dim)
+        self.positions = nn.Parameter(torch.zeros(recipe.history, dim))
+        self.asks = nn.Linear(dim, dim)
+        self.keys = nn.Linear(dim, dim)
+        nn.init.normal_(self.types.weight, std=0.02)
+        user, dense = len(schema.user_dense_names), len(schema.item_dense_names) + len(RETRIEVAL_FEATURES)
+        dense += len(schema.pair_dense_names)
+        width = user + 2 * dense + len(LOG_SHARES) + 3 * dim + 1
+        self.drop = nn.Dropout(recipe.dropout)
+        self.crosses = nn.ModuleList(Cross(width, recipe.cross_rank) for _ in range(recipe.cross_layers))
+        self.deep = nn.Sequential(
+            nn.Linear(width, recipe.hidden), nn.ReLU(), nn.Dropout(recipe.dropout),
+            nn.Linear(recipe.hidden, recipe.hidden // 2), nn.ReLU(),
+        )  # fmt: skip
+        self.head = nn.Linear(width + recipe.hidden // 2, 1 + tasks)
+        # At first the order is retrieval's: the heads say nothing, the blend alone counts.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.log_blend = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, items_ND: Tensor, batch: Batch, features: Tensor, user: Tensor, blend: Tensor) -> Tensor:
+        """Logits [R, C, 1 + T]; items_ND is self.items of what is known of the items."""
+        length = self.recipe.history
+        rows = batch.history_rows[:, -length:]
+        seen = nn.functional.embedding(rows, items_ND)
+        seen = seen + self.types(batch.history_types[:, -length:]) + self.signals(batch.history_signals[:, -length:])
+        seen = seen + self.positions[-rows.shape[1] :]
+        mine = nn.functional.embedding(batch.rows, items_ND)
+        known = (rows > 0)[:, None, :]
+        affinity = self.asks(mine) @ self.keys(seen).transpose(1, 2) / self.recipe.dim**0.5
+        weight = affinity.masked_fill(~known, _MASKED).softmax(dim=-1) * known.any(dim=-1, keepdim=True)
+        attended = weight @ seen
+        closest = affinity.masked_fill(~known, 0.0).amax(dim=-1, keepdim=True)
+        count = batch.rows.shape[1]
+        x0 = torch.cat(
+            [user[:, None, :].expand(-1, count, -1), features, self.drop(mine), attended, mine * attended, closest],
+            dim=-1,
+        )
+        x = x0
+        for cross in self.crosses:
+            x = cross(x0, x)
+        out = self.head(torch.cat([self.drop(x), self.deep(x0)], dim=-1))
+        engage = out[..., :1] + self.log_blend.exp() * blend[..., None]
+        return torch.cat([engage, out[..., 1:]], dim=-1)
+
+
+class RankerModel(nn.Module):
+    """The ensemble, with everything that standardises its inputs inside."""
+
+    known: Tensor
+    user_mean: Tensor
+    user_spread: Tensor
+    dense_mean: Tensor
+    dense_spread: Tensor
+
+    def __init__(
+        self, recipe: RankingRecipe, schema: FeatureSchema, known_NK: Matrix, scale: Scale, tasks: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.item_width = len(schema.item_dense_names)
+        self.register_buffer("known", torch.from_numpy(known_NK))
+        for name in ("user_mean", "user_spread", "dense_mean", "dense_spread"):
+            self.register_buffer(name, torch.from_numpy(getattr(scale, name)))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.members = nn.ModuleList(
+                Member(recipe, schema, known_NK.shape[1], tasks) for _ in range(recipe.members)
+            )
+
+    @property
+    def ensemble(self) -> list[Member]:
+        """The members."""
+        return [member for member in self.members if isinstance(member, Member)]
+
+    def prepare(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Standardised features [R, C, 2 F + 3] of the candidates, the user's [R, Fu], and the blend [R, C]."""
+        alone = ((batch.dense - self.dense_mean) / self.dense_spread).clamp(-BOUND, BOUND)
+        among = (batch.dense - batch.mean[:, None]) / (batch.spread[:, None] + SPREAD_FLOOR)
+        among = among.clamp(-BOUND, BOUND)
+        first = self.item_width
+        shares = torch.stack([batch.dense[..., first + c] for c in LOG_SHARES], dim=-1) - batch.log_sums[:, None]
+        features = torch.cat([alone, among, (shares / BOUND).clamp(-BOUND, BOUND)], dim=-1)
+        user = ((batch.user_dense - self.user_mean) / self.user_spread).clamp(-BOUND, BOUND)
+        return features, user, among[..., first + _BLEND]
+
+    def forward(self, batch: Batch, member: int | None = None) -> Tensor:
+        """Logits [R, C, 1 + T], the mean of the members or those of one."""
+        features, user, blend = self.prepare(batch)
+        chosen = self.ensemble if member is None else [self.ensemble[member]]
+        return torch.stack([m(m.items(self.known), batch, features, user, blend) for m in chosen]).mean(dim=0)
+
+
+class ServedRanker(nn.Module):
+    """What is exported: ranker_inputs of one request to scores [B, 1 + T], `engage` first, all of them finite.
+
+    The item vectors are those the model was trained with, by the rows of the bundle's catalogue.
+    """
+
+    slope: Tensor
+    offset: Tensor
+    low: Tensor
+    high: Tensor
+    is_number: Tensor
+
+    def __init__(self, model: RankerModel, known_NK: Matrix, outputs: Outputs) -> None:
+        super().__init__()
+        self.model = model
+        with torch.no_grad():
+            for i, member in enumerate(model.ensemble):
+                self.register_buffer(f"items_{i}", member.items(torch.from_numpy(known_NK)))
+        for name in ("slope", "offset", "low", "high", "is_number"):
+            self.register_buffer(name, torch.from_numpy(getattr(outputs, name)))
+
+    def forward(
+        self,
+        history_rows: Tensor,
+        history_types: Tensor,
+        history_signals: Tensor,
+        user_dense: Tensor,
+        rows: Tensor,
+        item_dense: Tensor,
+        retrieval: Tensor,
+        pair_dense: Tensor,
+    ) -> Tensor:
+        """Scores of the B candidates: a log-odds for `engage`, probabilities and numbers for the tasks."""
+        dense = finite(torch.cat([item_dense, retrieval, pair_dense], dim=-1))
+        shares = torch.stack([finite(retrieval)[:, c] for c in LOG_SHARES], dim=-1)
+        mean = dense.mean(dim=0, keepdim=True)
+        spread = ((dense - mean) ** 2).mean(dim=0, keepdim=True).sqrt()
+        batch = Batch(
+            history_rows, history_types.clamp(0, _TYPES - 1), finite(history_signals), finite(user_dense),
+            rows[None], dense[None], mean, spread, shares.logsumexp(dim=0, keepdim=True),
+        )  # fmt: skip
+        features, user, blend = self.model.prepare(batch)
+        tables = [getattr(self, f"items_{i}") for i in range(len(self.model.ensemble))]
+        logits = torch.stack(
+            [m(items, batch, features, user, blend) for m, items in zip(self.model.ensemble, tables, strict=True)]
+        ).mean(dim=0)[0]
+        tasks = logits[:, 1:] * self.slope + self.offset
+        tasks = torch.where(self.is_number, tasks.clamp(self.low, self.high), tasks.sigmoid())
+        return torch.cat([logits[:, :1], tasks], dim=-1)
+
+
+def finite(x: Tensor) -> Tensor:
+    """NaN as 0, infinities as large numbers: a broken feature costs a candidate its place, not the slate its order."""
+    return torch.as_tensor(torch.nan_to_num(x, nan=0.0, posinf=1e6, neginf=-1e6))

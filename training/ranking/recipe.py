@@ -1,0 +1,48 @@
+"""The recipe of ranking: every number its training takes, sized by the data."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RankingRecipe:
+    """What samples, model, training and trees need to know."""
+
+    slice_share: float = 0.25
+    """Share of the training events, newest first, that retrieval's first stage does not see and ranking learns from
+    (time split)."""
+    slice_items: int = 3
+    """A user's newest training events that ranking learns from (leave-one-out)."""
+    max_requests: int = 8000
+    """Targets replayed for training, a sample of whole users' if there are more."""
+    max_valid_requests: int = 2000
+    max_slates: int = 2000
+    """Shown slates replayed for the tasks that tell engagement from exposure."""
+    candidates: int = 500
+    """Candidates retrieved for a request: what serves retrieves as many."""
+    hard_negatives: int = 40
+    """Best candidates kept of each training request."""
+    drawn_negatives: int = 40
+    """And drawn ones out of the rest, each standing for several."""
+    history: int = 50
+    """Newest history items that candidates attend to."""
+    dim: int = 16
+    """Of the item vectors inside the ranker."""
+    cross_layers: int = 2
+    cross_rank: int = 32
+    hidden: int = 64
+    dropout: float = 0.2
+    members: int = 3
+    """Models averaged in one graph, each from its own seed."""
+    epochs: int = 12
+    patience: int = 3
+    batch_requests: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    trees: int = 200
+    leaves: int = 15
+    tree_rows: int = 400_000
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON, for the manifest."""
+        return asdict(self)

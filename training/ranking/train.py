@@ -1,0 +1,280 @@
+"""Trains the ranker: a listwise softmax for `engage`, a loss a task, stopped early by the validation part."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from penchant.features import FeatureSchema
+from penchant.types import Matrix
+from training.ranking.model import Batch, Outputs, RankerModel, Scale
+from training.ranking.recipe import RankingRecipe
+from training.ranking.samples import Samples
+from training.ranking.statistics import SPREAD_FLOOR
+from training.ranking.tasks import ENGAGE, Task
+
+Progress = Callable[[float], None]
+_MASKED = -1e9
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRanker:
+    """A ranker, the scale of its outputs, and how it was stopped."""
+
+    model: RankerModel
+    outputs: Outputs
+    tasks: tuple[str, ...]
+    """`engage` first."""
+    epochs: tuple[int, ...]
+    """Each member's best."""
+    losses: tuple[float, ...]
+    """Each member's listwise loss on the validation part, and last that of retrieval order."""
+
+
+def dense_of(samples: Samples, features_NF: Matrix, index: NDArray[np.int64]) -> Matrix:
+    """item_dense, retrieval and pair_dense [R, C, Fi + S + Fp] of some requests."""
+    return np.concatenate(
+        [features_NF[samples.rows[index]], samples.retrieval[index], samples.pair_dense[index]], axis=-1
+    )
+
+
+def batch_of(samples: Samples, features_NF: Matrix, index: NDArray[np.int64]) -> Batch:
+    """Some requests as the model takes them."""
+    statistics = samples.statistics
+    return Batch(
+        *(
+            torch.from_numpy(array)
+            for array in (
+                samples.history_rows[index], samples.history_types[index], samples.history_signals[index],
+                samples.user_dense[index], samples.rows[index], dense_of(samples, features_NF, index),
+                statistics.mean[index], statistics.spread[index], statistics.log_sums[index],
+            )
+        )
+    )  # fmt: skip
+
+
+def scale_of(samples: Samples, features_NF: Matrix) -> Scale:
+    """Means and spreads over the training samples."""
+    if len(samples) == 0:
+        user, dense = samples.user_dense.shape[1], samples.statistics.mean.shape[1]
+        zeros, ones = np.zeros, np.ones
+        return Scale(zeros(user, np.float32), ones(user, np.float32), zeros(dense, np.float32), ones(dense, np.float32))
+    some = np.linspace(0, len(samples) - 1, min(len(samples), 2000)).astype(np.int64)
+    dense = dense_of(samples, features_NF, some)[samples.weights[some] > 0]
+    user = samples.user_dense
+    return Scale(
+        user.mean(axis=0), user.std(axis=0) + SPREAD_FLOOR, dense.mean(axis=0), dense.std(axis=0) + SPREAD_FLOOR
+    )
+
+
+def listwise(logits: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+    """Mean cross-entropy of the chosen candidate; a candidate that stands for n counts n times in the sum.
+
+    logits, weights [R, C]; chosen [R] >= 0. A weight of 0 leaves a candidate out.
+    """
+    counted = torch.where(weights > 0, logits + weights.clamp_min(1e-9).log(), _MASKED)
+    own = logits.gather(1, chosen[:, None])[:, 0]
+    return torch.as_tensor((counted.logsumexp(dim=1) - own).mean())
+
+
+def task_loss(logits: Tensor, labels: Tensor, weights: Tensor, is_number: Sequence[bool]) -> Tensor:
+    """Sum over tasks of the weighted mean loss where a label is known: [R, C, T] logits and labels, [R, C] weights."""
+    total = logits.new_zeros(())
+    for t, number in enumerate(is_number):
+        known = ~labels[..., t].isnan()
+        if not bool(known.any()):
+            continue
+        x, y = logits[..., t][known], labels[..., t][known]
+        w = weights[known].clamp_min(1.0)
+        loss = (x - y) ** 2 if number else nn.functional.binary_cross_entropy_with_logits(x, y, reduction="none")
+        total = total + (loss * w).sum() / w.sum()
+    return total
+
+
+def train_ranker(
+    train: Samples,
+    valid: Samples,
+    features_NF: Matrix,
+    known_NK: Matrix,
+    schema: FeatureSchema,
+    tasks: Sequence[Task],
+    recipe: RankingRecipe,
+    seed: int,
+    progress: Progress = lambda done: None,
+) -> TrainedRanker:
+    """features_NF: item features of the stage; known_NK: what is known of each item (embedding, content, numbers)."""
+    is_number = [task.kind == "number" for task in tasks]
+    centre, spread = _label_scale(train, is_number)
+    labels = (train.labels - centre) / spread
+    model = RankerModel(recipe, schema, known_NK, scale_of(train, features_NF), len(tasks), seed)
+    epochs, losses = [], []
+    for i in range(recipe.members):
+        rng = np.random.default_rng([seed, i])
+
+        def told(done: float, member: int = i) -> None:
+            progress((member + done) / recipe.members)
+
+        best, loss = _train_member(
+            model, i, train, labels, valid, (valid.labels - centre) / spread, features_NF, is_number, recipe, rng, told
+        )
+        epochs.append(best)
+        losses.append(loss)
+    model.eval()
+    outputs = _outputs(model, valid if len(valid) else train, features_NF, train, is_number, centre, spread)
+    return TrainedRanker(model, outputs, (ENGAGE, *(task.name for task in tasks)), tuple(epochs), tuple(losses))
+
+
+def _label_scale(train: Samples, is_number: Sequence[bool]) -> tuple[Matrix, Matrix]:
+    """Mean and spread of the labels of number tasks, 0 and 1 for the others: [T] each."""
+    centre, spread = np.zeros(len(is_number), np.float32), np.ones(len(is_number), np.float32)
+    for t, number in enumerate(is_number):
+        values = train.labels[..., t][~np.isnan(train.labels[..., t])]
+        if number and len(values):
+            centre[t], spread[t] = values.mean(), values.std() + SPREAD_FLOOR
+    return centre, spread
+
+
+def _train_member(
+    model: RankerModel,
+    member: int,
+    train: Samples,
+    train_labels: Matrix,
+    valid: Samples,
+    valid_labels: Matrix,
+    features_NF: Matrix,
+    is_number: Sequence[bool],
+    recipe: RankingRecipe,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> tuple[int, float]:
+    """Train one member in place and leave it at its best epoch; that epoch (0: untrained) and its validation loss."""
+    net = model.ensemble[member]
+    decayed = [p for p in net.parameters() if p.ndim >= 2]
+    others = [p for p in net.parameters() if p.ndim < 2]
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        recipe.learning_rate,
+    )
+    steps = max(recipe.epochs * -(-len(train) // recipe.batch_requests), 1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min(1.0, step / 100 + 0.01) * (1 - step / steps)
+    )
+    best, best_epoch = validation_loss(model, valid, valid_labels, features_NF, is_number, member), 0
+    state = copy.deepcopy(net.state_dict())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        for epoch in range(1, recipe.epochs + 1):
+            net.train()
+            order = rng.permutation(len(train))
+            for start in range(0, len(order), recipe.batch_requests):
+                index = order[start : start + recipe.batch_requests]
+                logits = model(batch_of(train, features_NF, index), member)
+                loss = _loss(logits, train, train_labels, index, is_number)
+                optimiser.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+                optimiser.step()
+                schedule.step()
+            progress(epoch / recipe.epochs)
+            found = validation_loss(model, valid, valid_labels, features_NF, is_number, member)
+            if found < best:
+                best, best_epoch = found, epoch
+                state = copy.deepcopy(net.state_dict())
+            elif epoch - best_epoch >= recipe.patience:
+                break
+    net.load_state_dict(state)
+    net.eval()
+    return best_epoch, best
+
+
+def _loss(
+    logits: Tensor, samples: Samples, labels: Matrix, index: NDArray[np.int64], is_number: Sequence[bool]
+) -> Tensor:
+    weights = torch.from_numpy(samples.weights[index])
+    chosen = torch.from_numpy(samples.chosen[index])
+    found = chosen >= 0
+    loss = task_loss(logits[..., 1:], torch.from_numpy(labels[index]), weights, is_number)
+    if bool(found.any()):
+        loss = loss + listwise(logits[found][..., 0], weights[found], chosen[found])
+    return loss
+
+
+@torch.no_grad()
+def logits_of(model: RankerModel, samples: Samples, features_NF: Matrix, member: int | None = None) -> Matrix:
+    """Logits [R, C, 1 + T] of all requests."""
+    model.eval()
+    parts = [
+        model(batch_of(samples, features_NF, index), member).numpy()
+        for index in np.split(np.arange(len(samples)), np.arange(64, len(samples), 64))
+    ]
+    return np.concatenate(parts) if len(samples) else np.zeros((0, samples.rows.shape[1], 1), np.float32)
+
+
+def validation_loss(
+    model: RankerModel,
+    samples: Samples,
+    labels: Matrix,
+    features_NF: Matrix,
+    is_number: Sequence[bool],
+    member: int | None = None,
+) -> float:
+    """Listwise loss plus the tasks' on whole candidate lists; infinite without samples, so that nothing is stopped."""
+    if len(samples) == 0:
+        return float("inf")
+    logits = torch.from_numpy(logits_of(model, samples, features_NF, member))
+    return float(_loss(logits, samples, labels, np.arange(len(samples)), is_number))
+
+
+def _outputs(
+    model: RankerModel,
+    valid: Samples,
+    features_NF: Matrix,
+    train: Samples,
+    is_number: Sequence[bool],
+    centre: Matrix,
+    spread: Matrix,
+) -> Outputs:
+    """Numbers back on their scale and within the labels' bounds; probabilities calibrated on the validation part."""
+    count = len(is_number)
+    outputs = Outputs(
+        np.ones(count, np.float32), np.zeros(count, np.float32), np.zeros(count, np.float32),
+        np.ones(count, np.float32), np.array(is_number, np.bool_),
+    )  # fmt: skip
+    logits = logits_of(model, valid, features_NF)
+    for t, number in enumerate(is_number):
+        if number:
+            values = train.labels[..., t][~np.isnan(train.labels[..., t])]
+            outputs.slope[t], outputs.offset[t] = spread[t], centre[t]
+            outputs.low[t], outputs.high[t] = (values.min(), values.max()) if len(values) else (0.0, 0.0)
+            continue
+        known = ~np.isnan(valid.labels[..., t])
+        outputs.slope[t], outputs.offset[t] = platt(
+            logits[..., 1 + t][known], valid.labels[..., t][known], np.maximum(valid.weights[known], 1.0)
+        )
+    return outputs
+
+
+def platt(
+    logits: NDArray[np.float32], labels: NDArray[np.float32], weights: NDArray[np.float32]
+) -> tuple[float, float]:
+    """Slope and offset that make sigmoid(slope * logit + offset) calibrated; 1 and 0 where labels are too few.
+
+    Platt 1999, by Newton's method; drawn a little to 1 and 0, so that a handful of labels changes little.
+    """
+    if min(float((labels > 0.5).sum()), float((labels < 0.5).sum())) < 10:
+        return 1.0, 0.0
+    x = np.stack([logits, np.ones_like(logits)], axis=1).astype(np.float64)
+    theta, prior = np.array([1.0, 0.0]), np.array([1.0, 0.0])
+    for _ in range(25):
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ theta, -30, 30)))
+        gradient = x.T @ (weights * (p - labels)) + (theta - prior)
+        hessian = (x * (weights * p * (1 - p))[:, None]).T @ x + np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        theta = theta - step
+        if np.abs(step).max() < 1e-6:
+            break
+    return float(max(theta[0], 0.05)), float(theta[1])
