@@ -62,15 +62,15 @@ def fit_ranking(
     valid = _collected(dataset, cut, stage, held.valid, held.slates_valid, tasks, recipe, True, seed, tell)
     knowledge = ItemKnowledge(first)
     trained = train_ranker(
-        train, valid, stage.table.features, knowledge.vectors(first.catalogue), schema, tasks, recipe, seed,
+        train, valid, stage.table.features.base, knowledge.vectors(first.catalogue), schema, tasks, recipe, seed,
         lambda done: tell("ranker", done),
     )  # fmt: skip
-    scores = task_scores(trained.outputs, logits_of(trained.model, valid, stage.table.features))
+    scores = task_scores(trained.outputs, logits_of(trained.model, valid, stage.table.features.base))
     users = dataset.events.users[valid.events]
     asked = np.isin(valid.events, held.valid) & (valid.weights > 0).any(axis=1)
     weights = choose_weights(scores[asked], valid.weights[asked], valid.chosen[asked], users[asked], trained.tasks)
     metrics = _metrics(scores, valid, trained, weights, asked, tasks)
-    return FittedRanking(trained, weights, metrics, knowledge, train, stage.table.features)
+    return FittedRanking(trained, weights, metrics, knowledge, train, stage.table.features.base)
 
 
 def write_ranking(
@@ -91,7 +91,7 @@ def write_ranking(
     newest = cut.valid[history[cut.valid]][-8:]
     allowed = np.zeros(len(dataset.events), np.bool_)
     samples = collect(dataset, stage, newest, [], allowed, tasks_of(dataset), recipe, True, seed)
-    feeds = [*feeds_of(samples, stage.table.features), *_stranger(stage, recipe, dataset)]
+    feeds = [*feeds_of(samples, stage.table.features.base), *_stranger(stage, recipe, dataset)]
     known = ranking.knowledge.vectors(catalogue)
     models = {"ranker": export_ranker(ranking.trained, known, feeds, folder, "ranker/ranker.onnx")}
     trees = fit_trees(ranking.train, ranking.features, recipe, seed, folder, "ranker/trees.onnx")
