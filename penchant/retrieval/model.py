@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +97,10 @@ class RetrievalModel:
             tower,
             search,
         )
+
+    def over(self, embeddings: Matrix | Column, content: Matrix | Column) -> "RetrievalModel":
+        """The model over an item table as it is now, delta included."""
+        return replace(self, embeddings=embeddings, content=content)
 
     def user_vector(self, history_rows: NDArray[np.int64]) -> Vector:
         """The tower's embedding [D] of a history of rows, oldest first."""

@@ -1,0 +1,1 @@
+"""Candidate generation: several sources over one bundle, blended."""

@@ -81,6 +81,17 @@ class ServerSettings(BaseModel):
         return self
 
 
+class LeafSettings(ServerSettings):
+    """A server that answers from a bundle and follows the items that the feature store tells of."""
+
+    feature_store: str = "127.0.0.1:50054"
+    """Address of the feature store, host:port or dns:///name:port; empty: new items are not followed."""
+    feature_store_token: str = Field(default="", repr=False)
+    """Token of the feature store's door."""
+    feature_store_ca: Path | None = None
+    """PEM certificate authority of the feature store; without one the channel is not encrypted."""
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches the address."""
     if host == "localhost" or host.startswith("unix:"):

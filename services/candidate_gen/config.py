@@ -1,0 +1,13 @@
+"""What candidate generation can be told: [candidate_gen] of penchant.toml."""
+
+from typing import Literal
+
+from services.runtime.config import LeafSettings
+
+
+class CandidateGenSettings(LeafSettings):
+    """Settings of the process."""
+
+    port: int = 50052
+    index: Literal["auto", "hnsw", "exact"] = "auto"
+    """Nearest-neighbour search: auto takes hnsw from 1,000 items up."""

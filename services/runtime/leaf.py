@@ -1,0 +1,54 @@
+"""A leaf's process: bundles watched, items followed, one server."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import grpc
+
+from services.runtime import logs
+from services.runtime.bundles import BundleHolder
+from services.runtime.channels import open_channel, token_metadata
+from services.runtime.config import LeafSettings
+from services.runtime.items import ItemFeed, watch_feature_store
+from services.runtime.loaded import LoadedBundle
+from services.runtime.server import serve
+from services.runtime.status import StatusSnapshot
+
+
+async def serve_leaf(
+    name: str,
+    settings: LeafSettings,
+    holder: BundleHolder[LoadedBundle],
+    feed: ItemFeed,
+    register: Callable[[grpc.aio.Server], None],
+    service_names: Sequence[str],
+    numbers: Callable[[], Mapping[str, float]],
+    stop: asyncio.Event | None = None,
+    listening: Callable[[int], None] = lambda port: None,
+) -> None:
+    """Serve until told to stop; ready once a bundle is held. The feature store may come later, or never."""
+    logs.configure(settings.log_level, settings.log_format)
+
+    def status() -> StatusSnapshot:
+        return StatusSnapshot(
+            bundle_versions=holder.versions,
+            item_table_position=feed.position,
+            metrics=numbers(),
+            refused_bundle=holder.refused,
+        )
+
+    await holder.start()
+    channel = open_channel(settings.feature_store, settings.feature_store_ca) if settings.feature_store else None
+    following = (
+        asyncio.create_task(watch_feature_store(channel, feed, token_metadata(settings.feature_store_token)))
+        if channel is not None
+        else None
+    )
+    try:
+        await serve(name, settings, register, status, lambda: bool(holder.versions), service_names, stop, listening)
+    finally:
+        if following is not None and channel is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            await channel.close()
+        await holder.stop()
