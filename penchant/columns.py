@@ -58,6 +58,8 @@ class Column:
 
         Only the newest column may be extended: columns share the room behind them.
         """
+        if len(values) == 0:
+            return self
         count = len(self.extra) + len(values)
         buffer = self._buffer
         if count > len(buffer):

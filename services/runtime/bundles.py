@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from penchant.bundle import MANIFEST, POINTER, Manifest, current, verify
-from penchant.errors import BundleError, UnknownBundle
+from penchant.errors import BundleError, BundleMismatch, UnknownBundle
 from services.runtime.logs import logger
 
 _log = logger("bundles")
@@ -92,7 +92,10 @@ class BundleHolder(Generic[T]):
             self._refuse(f"bundle {folder.name} cannot be loaded ({type(error).__name__}: {error})")
 
     def _checked(self, folder: Path) -> T:
-        return self._load(folder, verify(folder))
+        manifest = verify(folder)
+        if manifest.version != folder.name:
+            raise BundleMismatch(f"{folder} holds bundle {manifest.version!r}: name the folder as its bundle")
+        return self._load(folder, manifest)
 
     def _use(self, version: str, loaded: T) -> None:
         self._held[version] = loaded
