@@ -76,6 +76,8 @@ class ItemTable:
         self._every_key = Column(keys)
         self._delta_order: NDArray[np.int64] = np.empty(0, np.int64)
         """The delta's rows by ascending key."""
+        self.newest_rows: NDArray[np.int64] = np.empty(0, np.int64)
+        """The delta's rows, the last created first; where that ties, by key: alike in every process."""
         self._bundled_tags = self.tags
         self._bundled_numeric = self.numeric
         self._publishing = threading.Lock()
@@ -213,7 +215,7 @@ class ItemTable:
         for row, _, change in changed:
             available[row] = change.available and not change.deleted
         every_key = self._every_key.extended(np.array(added, np.int64))
-        delta_keys = every_key.extra
+        delta_keys, columns = every_key.extra, self._delta_columns(changed, len(added), content, embed)
         published: dict[str, Any] = {
             "available": available,
             "position": position,
@@ -221,7 +223,8 @@ class ItemTable:
             "tags": {n: self.tags[n].with_rows(row_count, self._tags_of(n, changed)) for n in self.tags},
             "_every_key": every_key,
             "_delta_order": np.argsort(delta_keys, kind="stable") + self.bundle_rows + 1,
-            **self._delta_columns(changed, len(added), content, embed),
+            "newest_rows": np.lexsort((delta_keys, -columns["created"].extra)) + self.bundle_rows + 1,
+            **columns,
         }
         self.ids.extend(newest[key][1].item_id for key in added)
         with self._publishing:
@@ -243,6 +246,7 @@ class ItemTable:
                 numeric=self._bundled_numeric,
                 _every_key=Column(self.keys),
                 _delta_order=np.empty(0, np.int64),
+                newest_rows=np.empty(0, np.int64),
             )
 
     def _delta_columns(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from penchant.retrieval.model import Search, exact_search
+from penchant.retrieval.search import Search, exact_search
 from penchant.types import Mask, Matrix, Rows, Vector
 
 HNSW_FROM = 1000

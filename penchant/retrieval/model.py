@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ from numpy.typing import NDArray
 from penchant.bundle import Manifest
 from penchant.columns import Column
 from penchant.errors import InvalidArgument
+from penchant.item_table import ItemTable
 from penchant.leaves import Candidates
 from penchant.retrieval.co_visitation import CoVisitation
+from penchant.retrieval.rows import distinct, first, look_up, of_bundled, union
+from penchant.retrieval.search import Search, best, merged
 from penchant.retrieval.settings import RetrievalSettings
 from penchant.types import Keys, Mask, Matrix, Rows, Vector
 
@@ -22,28 +26,14 @@ RETRIEVAL_FEATURES = (
     "blend", "two_tower", "co_visitation", "last_co_visitation", "popular", "content", "reciprocal_rank",
 )  # fmt: skip
 """Columns of Candidates.features."""
+_POPULAR = RETRIEVAL_FEATURES.index("popular")
+_RECIPROCAL_RANK = RETRIEVAL_FEATURES.index("reciprocal_rank")
+_NEWEST = 5
+"""History items that content looks back on."""
 _BIT = {name: np.uint32(1 << i) for i, name in enumerate(SOURCES)}
 
 Tower = Callable[[NDArray[np.int64]], Matrix]
 """history_rows int64 [1, L], left-padded with 0, newest last, to user embeddings [1, D]."""
-Search = Callable[[Vector, int, Mask], tuple[Rows, Vector]]
-"""(user embedding [D], k, allowed rows) to at most k allowed rows and their inner products, best first."""
-
-
-def exact_search(embeddings_MD: Matrix) -> Search:
-    """The k largest inner products over every allowed row; ties go to the lower row."""
-
-    def search(vector: Vector, k: int, allowed: Mask) -> tuple[Rows, Vector]:
-        rows = np.flatnonzero(allowed[: len(embeddings_MD)])
-        whole = len(rows) == len(embeddings_MD) - 1
-        scores = (embeddings_MD @ vector)[rows] if whole or len(rows) > 2000 else embeddings_MD[rows] @ vector
-        if len(rows) > k:
-            best = np.argpartition(-scores, k - 1)[:k]
-            rows, scores = rows[best], scores[best]
-        order = np.lexsort((rows, -scores))
-        return rows[order].astype(np.uint32), scores[order].astype(np.float32)
-
-    return search
 
 
 @dataclass(slots=True)
@@ -68,6 +58,19 @@ class RetrievalModel:
     user_embeddings: Matrix
     tower: Tower
     search: Search
+    delta_rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Rows that came after the bundle, newest first; see over()."""
+    _popular_order: Rows = field(init=False)
+    """Popular rows of every window in turn, the shortest window first, each row once."""
+    _fresh_order: Rows = field(init=False)
+    _least_popular: float = field(init=False)
+    _least_trend: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._popular_order = distinct(np.asarray(self.popular_rows.T.ravel(), np.uint32))
+        self._fresh_order = distinct(self.fresh_rows)
+        self._least_popular = float(self.popular_scores.min())
+        self._least_trend = float(self.trend_scores.min())
 
     @classmethod
     def open(
@@ -98,9 +101,11 @@ class RetrievalModel:
             search,
         )
 
-    def over(self, embeddings: Matrix | Column, content: Matrix | Column) -> "RetrievalModel":
+    def over(self, table: ItemTable) -> "RetrievalModel":
         """The model over an item table as it is now, delta included."""
-        return replace(self, embeddings=embeddings, content=content)
+        model = copy(self)
+        model.embeddings, model.content, model.delta_rows = table.embeddings, table.content, table.newest_rows
+        return model
 
     def user_vector(self, history_rows: NDArray[np.int64]) -> Vector:
         """The tower's embedding [D] of a history of rows, oldest first."""
@@ -117,92 +122,117 @@ class RetrievalModel:
         max_candidates: int,
         sources: Sequence[str] = (),
         caller_rows: Rows | None = None,
-        delta: tuple[Rows, Vector] | None = None,
         user_vector: Vector | None = None,
+        fill: bool = False,
     ) -> tuple[Candidates, tuple[str, ...]]:
-        """At most max_candidates allowed rows, best blended first, and the sources that failed.
+        """At most max_candidates allowed rows, best blended first, and the sources that failed, "source:reason".
 
         history_rows [H]: rows the user acted on, oldest first, 0 for items no longer known. allowed [M+1]: what
-        may be returned at all. If the sources do not fill the list, popular items and then any allowed ones do.
+        may be returned at all. If the sources do not fill the list, popular items and then any allowed ones do:
+        always with fill or without a choice of sources, and in any case where the list would be empty.
         Raises InvalidArgument for an unknown source.
         """
-        for i, name in enumerate(sources):
-            if name not in SOURCES:
-                raise InvalidArgument(f"sources[{i}]", f"unknown source {name!r}; known are: {', '.join(SOURCES)}")
-        used = set(sources) or set(SOURCES)
-        rows_by_source: dict[str, Rows] = {}
-        degraded: list[str] = []
+        used = _known_sources(sources)
         known = history_rows[history_rows > 0]
-        known_models = known[known < len(self.neighbours)]
-        vector = user_vector
-        if vector is None and len(known_models):
+        query = _Query(known, known[known < len(self.neighbours)], allowed, caller_rows, user_vector)
+        degraded: list[str] = []
+
+        def attempt(name: str, step: Callable[[_Query], Rows | None]) -> Rows | None:
             try:
-                vector = self.user_vector(known_models)
+                return step(query)
             except Exception as error:
-                degraded.append(f"two_tower:{type(error).__name__}")
-        quota = self.settings.quotas
-        if "two_tower" in used and vector is not None:
-            try:
-                rows_by_source["two_tower"] = self.search(vector, quota["two_tower"], allowed)[0]
-                if delta is not None and len(delta[0]):
-                    rows_by_source["fresh"] = delta[0]
-            except Exception as error:
-                degraded.append(f"two_tower:{type(error).__name__}")
-        co_rows, co_scores = self.co_visitation.scores(known_models, self.settings.history_half_life)
-        if "co_visitation" in used:
-            permitted = allowed[co_rows]
-            rows, scores = co_rows[permitted], co_scores[permitted]
-            order = np.lexsort((rows, -scores))[: quota["co_visitation"]]
-            rows_by_source["co_visitation"] = rows[order]
-        if "popular" in used:
-            rows_by_source["popular"] = self._first_allowed(self._windows_mixed(), allowed, quota["popular"])
-        if "fresh" in used:
-            fresh = self._first_allowed(self.fresh_rows, allowed, quota["fresh"])
-            rows_by_source["fresh"] = np.concatenate([rows_by_source.get("fresh", fresh[:0]), fresh])
-        if "content" in used and len(known_models):
-            near = np.asarray(self.neighbours[known_models[::-1][:5]]).T.ravel()
-            rows_by_source["content"] = self._first_allowed(near, allowed, quota["content"])
-        if "caller" in used and caller_rows is not None:
-            rows_by_source["caller"] = self._first_allowed(caller_rows, allowed, quota["caller"])
-        rows, bits = _union(rows_by_source)
-        if not sources or "popular" in used:
+                degraded.append(f"{name}:{type(error).__name__}")
+                return None
+
+        if user_vector is None and len(query.bundled):
+            attempt("two_tower", self._set_vector)
+        attempt("co_visitation", self._set_followers)
+        steps = {
+            "two_tower": self._nearest,
+            "co_visitation": self._followers,
+            "popular": self._popular,
+            "fresh": self._fresh,
+            "content": self._like_the_newest,
+            "caller": self._caller,
+        }
+        proposed = {name: attempt(name, steps[name]) for name in SOURCES if name in used}
+        by_source = {name: rows for name, rows in proposed.items() if rows is not None}
+        rows, bits = union(by_source, _BIT)
+        if fill or not sources or "popular" in used or len(rows) == 0:
             rows, bits = self._filled(rows, bits, allowed, max_candidates)
-        features = self._features(rows, vector, known_models, co_rows, co_scores)
-        single = len(used) == 1
-        score = (
-            self._single_source_score(next(iter(used)), rows_by_source, rows, features) if single else features[:, 0]
-        )
-        order = np.lexsort((rows, -features[:, 4], -score))[:max_candidates]
+        features = self._features(rows, query)
+        score = features[:, 0] if len(used) > 1 else _own_order(next(iter(used)), by_source, rows, features)
+        order = np.lexsort((rows, -features[:, _POPULAR], -score))[:max_candidates]
         features = features[order]
-        features[:, RETRIEVAL_FEATURES.index("reciprocal_rank")] = 1.0 / np.sqrt(1.0 + np.arange(len(order)))
+        features[:, _RECIPROCAL_RANK] = 1.0 / np.sqrt(1.0 + np.arange(len(order)))
         block = Candidates(rows[order], score[order].astype(np.float32), bits[order], features, SOURCES)
-        return block, tuple(degraded)
+        return block, tuple(dict.fromkeys(degraded))
 
-    def _single_source_score(
-        self, source: str, by_source: dict[str, Rows], rows: Rows, features: Matrix
-    ) -> NDArray[np.float32]:
-        """A lone source keeps its own order."""
-        column = {"two_tower": 1, "co_visitation": 2, "popular": 4, "content": 5}.get(source)
-        if column is not None and source != "content":
-            return np.asarray(features[:, column])
-        place = {int(r): i for i, r in enumerate(by_source.get(source, rows))}
-        return np.array([-place.get(int(r), len(place)) for r in rows], np.float32)
+    def _set_vector(self, query: "_Query") -> None:
+        query.vector = self.user_vector(query.bundled)
 
-    def _features(
-        self, rows: Rows, vector: Vector | None, known: NDArray[np.int64], co_rows: Rows, co_scores: Vector
-    ) -> Matrix:
+    def _set_followers(self, query: "_Query") -> None:
+        half_life = self.settings.history_half_life
+        query.followers = self.co_visitation.scores(query.bundled, half_life)
+        query.last_followers = self.co_visitation.scores(query.bundled[-1:], half_life)
+
+    def _nearest(self, query: "_Query") -> Rows | None:
+        if query.vector is None:
+            return None
+        k = self.settings.quotas["two_tower"]
+        found = self.search(query.vector, k, query.allowed)
+        delta = self.delta_rows[query.allowed[self.delta_rows]]
+        if len(delta):
+            found = merged(found, best(delta, self.embeddings[delta] @ query.vector, k), k)
+        return found[0]
+
+    def _followers(self, query: "_Query") -> Rows:
+        rows, scores = query.followers
+        permitted = query.allowed[rows]
+        return best(rows[permitted], scores[permitted], self.settings.quotas["co_visitation"])[0]
+
+    def _popular(self, query: "_Query") -> Rows:
+        return first(self._popular_order, query.allowed, self.settings.quotas["popular"])
+
+    def _fresh(self, query: "_Query") -> Rows:
+        return first(np.concatenate([self.delta_rows, self._fresh_order]), query.allowed, self.settings.quotas["fresh"])
+
+    def _like_the_newest(self, query: "_Query") -> Rows | None:
+        newest = query.known[::-1][:_NEWEST]
+        if len(newest) == 0:
+            return None
+        late = newest >= len(self.neighbours)
+        near = np.array(self.neighbours[np.where(late, 0, newest)])
+        for place in np.flatnonzero(late):
+            near[place] = self._content_neighbours(int(newest[place]), near.shape[1])
+        return first(distinct(near.T.ravel()), query.allowed, self.settings.quotas["content"])
+
+    def _caller(self, query: "_Query") -> Rows | None:
+        if query.caller_rows is None:
+            return None
+        return first(distinct(query.caller_rows), query.allowed, self.settings.quotas["caller"])
+
+    def _content_neighbours(self, row: int, k: int) -> Rows:
+        """The bundle's rows nearest in content to a row of the delta, 0 where there are fewer."""
+        base = self.content.base if isinstance(self.content, Column) else self.content
+        similarity = np.asarray(base[: len(self.neighbours)] @ self.content[row])
+        near = np.zeros(k, np.uint32)
+        found = best(np.flatnonzero(similarity > 1e-6), similarity[similarity > 1e-6], k)[0]
+        near[: len(found)] = found
+        return near
+
+    def _features(self, rows: Rows, query: "_Query") -> Matrix:
         """Retrieval features [B, S], both terms of the blend exact for every candidate."""
         settings = self.settings
-        embeddings = self.embeddings[rows]
-        dot = embeddings @ vector if vector is not None else np.zeros(len(rows), np.float32)
-        log_co = np.log(_look_up(rows, co_rows, co_scores) + settings.floor)
-        last_rows, last_scores = self.co_visitation.scores(known[-1:], settings.history_half_life)
-        log_last = np.log(_look_up(rows, last_rows, last_scores) + settings.floor)
-        popular = _of_bundled(rows, self.popular_scores)
-        trend = _of_bundled(rows, self.trend_scores)
+        vector, known = query.vector, query.bundled
+        dot = self.embeddings[rows] @ vector if vector is not None else np.zeros(len(rows), np.float32)
+        log_co = np.log(look_up(rows, *query.followers) + settings.floor)
+        log_last = np.log(look_up(rows, *query.last_followers) + settings.floor)
+        popular = of_bundled(rows, self.popular_scores, self._least_popular)
+        trend = of_bundled(rows, self.trend_scores, self._least_trend)
         content = np.zeros(len(rows), np.float32)
         if len(known):
-            content = self.content[rows] @ self.content[known[-5:]].mean(axis=0)
+            content = self.content[rows] @ self.content[known[-_NEWEST:]].mean(axis=0)
         if vector is None:
             blend = trend
         else:
@@ -211,42 +241,33 @@ class RetrievalModel:
             np.float32
         )
 
-    def _windows_mixed(self) -> Rows:
-        """Popular rows of every window in turn, the shortest window first."""
-        return np.asarray(self.popular_rows.T.ravel(), np.uint32)
-
-    @staticmethod
-    def _first_allowed(rows: Rows, allowed: Mask, k: int) -> Rows:
-        kept = rows[allowed[rows]]
-        _, first = np.unique(kept, return_index=True)
-        return np.asarray(kept[np.sort(first)[:k]], np.uint32)
-
     def _filled(self, rows: Rows, bits: NDArray[np.uint32], allowed: Mask, k: int) -> tuple[Rows, NDArray[np.uint32]]:
         """With popular and then any allowed items appended until there are k, so no slate is empty needlessly."""
         if len(rows) >= k:
             return rows, bits
         free = allowed.copy()
         free[rows] = False
-        more = self._first_allowed(self._windows_mixed(), free, k - len(rows))
+        more = first(self._popular_order, free, k - len(rows))
         free[more] = False
         rest = np.flatnonzero(free)
-        if len(rest) > k:
-            scores = np.full(len(free), -np.inf, np.float32)
-            scores[: len(self.popular_scores)] = self.popular_scores
-            rest = rest[np.argpartition(-scores[rest], k)[:k]]
-        more = np.concatenate([more, rest.astype(np.uint32)])[: k - len(rows)]
+        rest_scores = of_bundled(rest, self.popular_scores, self._least_popular)
+        more = np.concatenate([more, best(rest, rest_scores, k)[0]])[: k - len(rows)]
         filled = np.concatenate([rows, more])
         return filled, np.concatenate([bits, np.full(len(more), _BIT["popular"], np.uint32)])
 
     def similar_items(self, rows: Rows, allowed: Mask, k: int) -> Candidates:
-        """Items like the given ones: co-visited with them, near in content or in embedding; best first."""
-        known = rows[(rows > 0) & (rows < len(self.neighbours))].astype(np.int64)
+        """Items like the given ones: co-visited with them, near in content or in embedding; best first.
+
+        Items newer than the bundle were visited with nothing yet: for them it is content alone.
+        """
+        known = rows[rows > 0].astype(np.int64)
         free = allowed.copy()
         free[rows] = False
-        block, _ = self.retrieve(
-            known, free, k, ("co_visitation", "content", "popular") if len(known) else ("popular",)
-        )
-        return block
+        if (known < len(self.neighbours)).any():
+            sources: tuple[str, ...] = ("co_visitation", "content", "popular")
+        else:
+            sources = ("content",) if len(known) else ("popular",)
+        return self.retrieve(known, free, k, sources, fill=True)[0]
 
     def similar_users(self, user_key: int, vector: Vector, k: int) -> tuple[Keys, Vector]:
         """Keys and cosines of the k users nearest to the vector, the user left out; best first."""
@@ -258,32 +279,38 @@ class RetrievalModel:
         return np.asarray(self.user_keys[order], np.int64), cosine[order].astype(np.float32)
 
 
-def _union(by_source: dict[str, Rows]) -> tuple[Rows, NDArray[np.uint32]]:
-    """Unique rows, ascending, with the bits of the sources that proposed each."""
-    if not by_source:
-        return np.empty(0, np.uint32), np.empty(0, np.uint32)
-    rows = np.concatenate(list(by_source.values()))
-    bits = np.concatenate([np.full(len(r), _BIT[name], np.uint32) for name, r in by_source.items()])
-    unique, place = np.unique(rows, return_inverse=True)
-    merged = np.zeros(len(unique), np.uint32)
-    np.bitwise_or.at(merged, place, bits)
-    return unique.astype(np.uint32), merged
+@dataclass(slots=True)
+class _Query:
+    """What the sources read of one query, and what they share."""
+
+    known: NDArray[np.int64]
+    """History rows, oldest first."""
+    bundled: NDArray[np.int64]
+    """Those of them that the models know."""
+    allowed: Mask
+    caller_rows: Rows | None
+    vector: Vector | None
+    followers: tuple[Rows, Vector] = (np.empty(0, np.uint32), np.empty(0, np.float32))
+    """Co-visitation of the history: rows ascending, and their mass."""
+    last_followers: tuple[Rows, Vector] = (np.empty(0, np.uint32), np.empty(0, np.float32))
+    """The same of the newest item alone."""
 
 
-def _look_up(rows: Rows, known: Rows, scores: Vector) -> Vector:
-    """scores at `rows` out of (ascending known, scores); 0 elsewhere."""
-    if len(known) == 0:
-        return np.zeros(len(rows), np.float32)
-    place = np.minimum(np.searchsorted(known, rows), len(known) - 1)
-    return np.where(known[place] == rows, scores[place], 0.0).astype(np.float32)
+def _known_sources(sources: Sequence[str]) -> set[str]:
+    for i, name in enumerate(sources):
+        if name not in SOURCES:
+            raise InvalidArgument(f"sources[{i}]", f"unknown source {name!r}; known are: {', '.join(SOURCES)}")
+    return set(sources) or set(SOURCES)
 
 
-def _of_bundled(rows: Rows, scores: Vector) -> Vector:
-    """scores at `rows`; the lowest for rows newer than the bundle."""
-    found = np.full(len(rows), scores.min(), np.float32)
-    bundled = rows < len(scores)
-    found[bundled] = scores[rows[bundled]]
-    return found
+def _own_order(source: str, by_source: dict[str, Rows], rows: Rows, features: Matrix) -> Vector:
+    """Scores by which a lone source keeps its own order; rows it did not propose come after."""
+    column = {"two_tower": 1, "co_visitation": 2, "popular": _POPULAR}.get(source)
+    if column is not None:
+        return np.asarray(features[:, column])
+    listed = by_source.get(source, rows)
+    ascending = np.argsort(listed)
+    return -look_up(rows, listed[ascending], ascending.astype(np.float32), len(listed))
 
 
 def user_ids(folder: Path) -> list[str]:

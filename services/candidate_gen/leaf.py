@@ -40,7 +40,7 @@ class CandidateGen:
         if bundle.retrieval is None:
             raise UnknownBundle(f"bundle {query.bundle_version!r} is held without its retrieval files")
         table = bundle.table.view()
-        model = bundle.retrieval.over(table.embeddings, table.content)
+        model = bundle.retrieval.over(table)
         if query.similar_users:
             return _similar_users(model, table, query)
         allowed = allowed_rows(table, query)

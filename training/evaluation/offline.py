@@ -17,7 +17,8 @@ from penchant.item_table import ItemTable
 from penchant.leaves import Candidates, UserState
 from penchant.ranking import feature_rows, ranker_inputs, slate_score
 from penchant.retrieval.index import HNSW_FROM, hnsw_search
-from penchant.retrieval.model import RetrievalModel, exact_search
+from penchant.retrieval.model import RetrievalModel
+from penchant.retrieval.search import exact_search
 from penchant.sessions import Session, open_session
 from penchant.types import Mask, Matrix, Rows, Vector
 from training.data.dataset import Dataset

@@ -167,7 +167,7 @@ async def test_similar_items_are_those_visited_with_it(leaf: CandidateGen, holde
 async def test_a_new_item_has_similar_ones_by_content(leaf: CandidateGen, holder: Holder, feed: ItemFeed) -> None:
     new = key("", "brand-new")
     feed.apply([ItemChange(1, new, "brand-new", attributes={"genre": "western"})])
-    found = await ids(leaf, holder, user(), similar_to_keys=np.array([new]), max_candidates=10)
+    found = await ids(leaf, holder, user(), similar_to_keys=np.array([new]), max_candidates=5)
     assert set(found) <= {f"i{i}" for i in range(61) if i % 3 == 2}
 
 
