@@ -52,11 +52,12 @@ class SegmentWriter:
     """The one writer of a folder. Safe to call from several threads, which then share their fsyncs.
 
     fsync: append returns only once its records are on the disk. max_bytes: above it the oldest whole segments are
-    dropped and counted; 0 keeps all. Raises LogError if another process holds the folder, or a file is damaged.
+    dropped and counted; 0 keeps all. start: a folder without records begins after this position. Raises LogError if
+    another process holds the folder, or a file is damaged.
     """
 
     def __init__(
-        self, folder: Path, segment_bytes: int = SEGMENT_BYTES, fsync: bool = True, max_bytes: int = 0
+        self, folder: Path, segment_bytes: int = SEGMENT_BYTES, fsync: bool = True, max_bytes: int = 0, start: int = 0
     ) -> None:
         self.folder = folder
         self.segment_bytes = segment_bytes
@@ -72,7 +73,7 @@ class SegmentWriter:
         self._lock = self._take_lock()
         try:
             self.epoch = self._next_epoch()
-            self.position = _mend(folder)
+            self.position = _mend(folder) or start
             """Of the newest record; 0 before the first."""
             self._synced = self.position
             self._sizes = {first: path.stat().st_size for first, path in _segment_files(folder)}

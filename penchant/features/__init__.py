@@ -3,7 +3,7 @@
 Pure: no wire, no I/O, no clock.
 """
 
-from penchant.features.entity import ItemFeatures, UserFeatures
+from penchant.features.entity import ItemFeatures, UserFeatures, apply_to_users, state_of
 from penchant.features.schema import FeatureSchema
 from penchant.features.stored import STORED_ITEM_FEATURES, STORED_USER_FEATURES, StoredFeature
 
@@ -14,4 +14,6 @@ __all__ = [
     "ItemFeatures",
     "StoredFeature",
     "UserFeatures",
+    "apply_to_users",
+    "state_of",
 ]

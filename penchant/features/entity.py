@@ -64,23 +64,21 @@ class UserFeatures:
         self, keys: NDArray[np.int64], types: NDArray[np.int64], values: NDArray[np.float64], times: Times
     ) -> None:
         """Apply E events given as columns [E], in log order; key 0 is an event without item, value NaN is none."""
-        rows = np.zeros(len(keys), np.int64)
-        self.slots, self.state_time = accumulate(
-            self.schema.slots, self.slots, self.state_time, rows, types, values, times
-        )
-        for key, type_, value, time in zip(keys.tolist(), types.tolist(), values.tolist(), times.tolist(), strict=True):
-            if key == 0:
-                continue
-            if type_ in _HIDES:
-                self._hidden[key] = None
-                if len(self._hidden) > SEEN_LENGTH:
-                    del self._hidden[next(iter(self._hidden))]
-            if type_ in _IN_HISTORY:
-                self._insert(key, time, type_, value)
-                self._seen.pop(key, None)
-                self._seen[key] = None
-        while len(self._seen) > SEEN_LENGTH:
-            del self._seen[next(iter(self._seen))]
+        apply_to_users([self], np.zeros(len(keys), np.int64), keys, types, values, times)
+
+    def _enter(self, key: int, time: int, type_: int, value: float) -> None:
+        if type_ in _HIDES:
+            self._hidden.pop(key, None)
+            self._hidden[key] = None
+        if type_ in _IN_HISTORY:
+            self._insert(key, time, type_, value)
+            self._seen.pop(key, None)
+            self._seen[key] = None
+
+    def _trim(self) -> None:
+        for keys in (self._seen, self._hidden):
+            while len(keys) > SEEN_LENGTH:
+                del keys[next(iter(keys))]
         surplus = len(self._keys) - HISTORY_LENGTH
         if surplus > 0:
             for column in (self._keys, self._times, self._types, self._values):
@@ -136,12 +134,7 @@ class UserFeatures:
     def dense(self, as_of_us: int) -> Vector:
         """User features float32 [Fu] in schema order, aged to as_of_us."""
         counters = self.schema.counters_dense(self.slots, self.state_time, as_of_us)[0]
-        one_hot = [
-            float(self.attributes.get(name) == value)
-            for name, values in self.schema.user_attributes.items()
-            for value in values
-        ]
-        return np.concatenate([counters, np.array(one_hot, np.float32)])
+        return np.concatenate([counters, one_hot(self.schema, self.attributes)])
 
     def state(self, user_key: int, as_of_us: int) -> UserState:
         """What the request path reads, as of a time."""
@@ -157,6 +150,71 @@ class UserFeatures:
             dense=self.dense(as_of_us),
             applied_position=self.applied_position,
         )
+
+
+def apply_to_users(
+    users: Sequence[UserFeatures],
+    rows: NDArray[np.int64],
+    keys: NDArray[np.int64],
+    types: NDArray[np.int64],
+    values: NDArray[np.float64],
+    times: Times,
+) -> None:
+    """Apply E events given as columns [E], in log order, to users of one schema; rows [E] says to which."""
+    schema = users[0].schema
+    slots, state_time = accumulate(
+        schema.slots,
+        np.concatenate([user.slots for user in users]),
+        np.concatenate([user.state_time for user in users]),
+        rows,
+        types,
+        values,
+        times,
+    )
+    for row, user in enumerate(users):
+        user.slots, user.state_time = slots[row : row + 1], state_time[row : row + 1]
+    columns = (rows.tolist(), keys.tolist(), times.tolist(), types.tolist(), values.tolist())
+    for row, key, time, type_, value in zip(*columns, strict=True):
+        if key:
+            users[row]._enter(key, time, type_, value)
+    for user in users:
+        user._trim()
+
+
+def one_hot(schema: FeatureSchema, attributes: Mapping[str, str]) -> Vector:
+    """The user's attributes as the schema's one-hot columns."""
+    hot = [attributes.get(name) == value for name, values in schema.user_attributes.items() for value in values]
+    return np.array(hot, np.float32)
+
+
+def state_of(schema: FeatureSchema, user_key: int, stored: Mapping[str, Any], as_of_us: int) -> UserState:
+    """UserFeatures.from_stored(schema, stored).state(user_key, as_of_us), without the mutable state in between."""
+
+    def column(name: str, kind: Any) -> NDArray[Any]:
+        value = stored.get(name)
+        return np.empty(0, kind) if value is None else np.asarray(value, kind)
+
+    counters = stored.get("counters_state")
+    if counters is None or len(counters) != len(schema.slots):
+        slots = schema.empty_slots(1)
+    else:
+        slots = np.asarray(counters, np.float64)[None, :]
+    time_us = stored.get("state_time_us") or 0
+    position = stored.get("applied_position") or 0
+    attributes = json.loads(stored.get("attributes_json") or "{}")
+    dense = schema.counters_dense(slots, np.array([time_us], np.int64), as_of_us)[0]
+    return UserState(
+        user_key=user_key,
+        found=bool(time_us or attributes or position),
+        history_keys=column("history_keys", np.int64),
+        history_times=column("history_times", np.int64),
+        history_types=column("history_types", np.int64),
+        history_values=column("history_values", np.float32),
+        seen_keys=np.sort(column("seen_keys", np.int64)),
+        hidden_keys=np.sort(column("hidden_keys", np.int64)),
+        dense=np.concatenate([dense, one_hot(schema, attributes)]) if schema.user_attributes else dense,
+        applied_position=position,
+    )
 
 
 class ItemFeatures:

@@ -6,6 +6,7 @@ sorted replay. A sequence and an attribute are stored as they are (see entity.py
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -34,7 +35,7 @@ class Slot:
 
     def amounts(self, types: NDArray[np.int64], values: NDArray[np.float64], times: Times) -> NDArray[np.float64]:
         """What E events contribute, float64 [E]; NaN where an event does not count."""
-        counts = np.isin(types, [EVENT_TYPES[t].code for t in self.types]) if self.types else np.ones(len(types), bool)
+        counts = _counted_codes(self.types)[types]
         match self.amount:
             case "one":
                 amount = np.ones(len(types))
@@ -59,6 +60,14 @@ class Slot:
 _WEIGHTS = np.zeros(256)
 for _type in EVENT_TYPES.values():
     _WEIGHTS[_type.code] = _type.weight
+
+
+@cache
+def _counted_codes(types: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Which event-type codes count, bool [256]; every one for ()."""
+    counted = np.full(256, not types)
+    counted[[EVENT_TYPES[name].code for name in types]] = True
+    return counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from penchant.v1 import event_pb2 as penchant_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15penchant/v1/log.proto\x12\x0bpenchant.v1\x1a\x17penchant/v1/event.proto\"\xa9\x01\n\tLogRecord\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12#\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x12.penchant.v1.EventH\x00\x12!\n\x04item\x18\x04 \x01(\x0b\x32\x11.penchant.v1.ItemH\x00\x12!\n\x04user\x18\x05 \x01(\x0b\x32\x11.penchant.v1.UserH\x00\x42\t\n\x07payload\"\xae\x04\n\x0e\x45xposureRecord\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x19\n\x11recommendation_id\x18\x03 \x01(\t\x12\x10\n\x08\x61s_of_us\x18\x04 \x01(\x03\x12\x0e\n\x06tenant\x18\x05 \x01(\t\x12\x10\n\x08user_key\x18\x06 \x01(\x10\x12\x12\n\nsession_id\x18\x07 \x01(\t\x12\x11\n\tplacement\x18\x08 \x01(\t\x12\x11\n\titem_keys\x18\t \x01(\x0c\x12\x0e\n\x06scores\x18\n \x01(\x0c\x12\x14\n\x0cpropensities\x18\x0b \x01(\x0c\x12\x13\n\x0bsource_bits\x18\x0c \x01(\x0c\x12\x14\n\x0csource_names\x18\r \x03(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x0e \x01(\x0c\x12\x0e\n\x06\x62undle\x18\x0f \x01(\t\x12\x0e\n\x06policy\x18\x10 \x01(\t\x12\x0b\n\x03\x61rm\x18\x11 \x01(\t\x12\x1b\n\x13item_table_position\x18\x12 \x01(\x03\x12\x1e\n\x16\x65vents_applied_through\x18\x13 \x01(\x03\x12\x17\n\x0f\x64\x65graded_stages\x18\x14 \x03(\t\x12\x39\n\x07\x63ontext\x18\x15 \x03(\x0b\x32(.penchant.v1.ExposureRecord.ContextEntry\x12\x1a\n\x12schema_fingerprint\x18\x16 \x01(\t\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15penchant/v1/log.proto\x12\x0bpenchant.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17penchant/v1/event.proto\"\xda\x01\n\tLogRecord\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12#\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x12.penchant.v1.EventH\x00\x12!\n\x04item\x18\x04 \x01(\x0b\x32\x11.penchant.v1.ItemH\x00\x12!\n\x04user\x18\x05 \x01(\x0b\x32\x11.penchant.v1.UserH\x00\x12/\n\x0bingest_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07payload\"\xae\x04\n\x0e\x45xposureRecord\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x19\n\x11recommendation_id\x18\x03 \x01(\t\x12\x10\n\x08\x61s_of_us\x18\x04 \x01(\x03\x12\x0e\n\x06tenant\x18\x05 \x01(\t\x12\x10\n\x08user_key\x18\x06 \x01(\x10\x12\x12\n\nsession_id\x18\x07 \x01(\t\x12\x11\n\tplacement\x18\x08 \x01(\t\x12\x11\n\titem_keys\x18\t \x01(\x0c\x12\x0e\n\x06scores\x18\n \x01(\x0c\x12\x14\n\x0cpropensities\x18\x0b \x01(\x0c\x12\x13\n\x0bsource_bits\x18\x0c \x01(\x0c\x12\x14\n\x0csource_names\x18\r \x03(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x0e \x01(\x0c\x12\x0e\n\x06\x62undle\x18\x0f \x01(\t\x12\x0e\n\x06policy\x18\x10 \x01(\t\x12\x0b\n\x03\x61rm\x18\x11 \x01(\t\x12\x1b\n\x13item_table_position\x18\x12 \x01(\x03\x12\x1e\n\x16\x65vents_applied_through\x18\x13 \x01(\x03\x12\x17\n\x0f\x64\x65graded_stages\x18\x14 \x03(\t\x12\x39\n\x07\x63ontext\x18\x15 \x03(\x0b\x32(.penchant.v1.ExposureRecord.ContextEntry\x12\x1a\n\x12schema_fingerprint\x18\x16 \x01(\t\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EXPOSURERECORD_CONTEXTENTRY']._loaded_options = None
   _globals['_EXPOSURERECORD_CONTEXTENTRY']._serialized_options = b'8\001'
-  _globals['_LOGRECORD']._serialized_start=64
-  _globals['_LOGRECORD']._serialized_end=233
-  _globals['_EXPOSURERECORD']._serialized_start=236
-  _globals['_EXPOSURERECORD']._serialized_end=794
-  _globals['_EXPOSURERECORD_CONTEXTENTRY']._serialized_start=748
-  _globals['_EXPOSURERECORD_CONTEXTENTRY']._serialized_end=794
+  _globals['_LOGRECORD']._serialized_start=97
+  _globals['_LOGRECORD']._serialized_end=315
+  _globals['_EXPOSURERECORD']._serialized_start=318
+  _globals['_EXPOSURERECORD']._serialized_end=876
+  _globals['_EXPOSURERECORD_CONTEXTENTRY']._serialized_start=830
+  _globals['_EXPOSURERECORD_CONTEXTENTRY']._serialized_end=876
 # @@protoc_insertion_point(module_scope)

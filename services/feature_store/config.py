@@ -1,0 +1,28 @@
+"""Settings of the feature store: the [feature_store] table of penchant.toml."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from services.runtime.config import ServerSettings
+
+
+class FeatureStoreSettings(ServerSettings):
+    """What the feature store can be told."""
+
+    port: int = Field(default=50054, ge=0, le=65_535)
+    redis: str = Field(default="redis://127.0.0.1:6379/0", repr=False)
+    """redis://[user:password@]host:port/db, rediss:// for TLS, or unix:///path/to/socket?db=0."""
+    redis_connections: int = Field(default=2, ge=1, le=64)
+    redis_timeout_s: float = Field(default=5.0, gt=0, le=60)
+    """A Redis that answers a write later than this counts as out; reads have their call's deadline."""
+    plan: Path = Path("feature_repo/plan.json")
+    """Written by `python -m feature_repo apply`."""
+    feast_repository: Path | None = None
+    """A folder with feature_store.yaml: read and write through Feast's SDK instead of directly. Slower; needs feast."""
+    log: Path = Path("log")
+    """Folder of the event and item logs; one process holds it."""
+    max_backlog: int = Field(default=20_000, ge=1000, le=1_000_000)
+    """Entries that may wait to be applied; beyond it WriteEvents answers RESOURCE_EXHAUSTED."""
+    deduplication_events: int = Field(default=200_000, ge=1, le=10_000_000)
+    """An event id is known for this many log positions; about 150 bytes of memory each."""

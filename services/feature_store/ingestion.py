@@ -1,0 +1,259 @@
+"""From accepted entries to the log and the online store: one task writes, whoever waits shares its fsync.
+
+An entry is answered once it is in the log and applied. Where the store fails in between, the entry is safe in the
+log: the task replays from the last applied position until the store answers again, and takes nothing new until then.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from penchant.errors import LogError, Overloaded, PenchantError, StoreUnavailable
+from penchant.events import Event
+from penchant.segments import SegmentWriter, read_segments
+from services.feature_store.deduplication import RecentEvents
+from services.feature_store.projector import Entry, Projector
+from services.feature_store.wire import entry_of, record_of
+from services.feature_store.writes import ItemWrite
+
+_ROUND = 4000
+"""Entries that share one write to the log."""
+_REPLAY_CHUNK = 1000
+_RETRY_S = 0.25
+_POSITIONS_LEFT_OUT = 1_000_000
+"""A log that was lost goes on this far after the last known position, beyond anything entities may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Entries of one call, and who waits for the position of the last."""
+
+    entries: Sequence[Entry]
+    done: asyncio.Future[int]
+
+
+class Ingestion:
+    """Owns the event log and the projector. Call start() before anything else."""
+
+    def __init__(
+        self,
+        projector: Projector,
+        folder: Path,
+        max_backlog: int,
+        deduplication_events: int,
+        report: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        self._projector = projector
+        self._folder = folder
+        self._max_backlog = max_backlog
+        self._report = report
+        self._log: SegmentWriter | None = None
+        self._recent = RecentEvents(deduplication_events)
+        self._queue: deque[_Batch] = deque()
+        self._backlog = 0
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._progress = asyncio.Condition()
+        self.applied = 0
+        """Everything up to this log position is in the store."""
+        self.behind = False
+        self.repeats = 0
+
+    @property
+    def backlog(self) -> int:
+        """Entries that are not yet applied."""
+        return self._backlog
+
+    @property
+    def position(self) -> int:
+        """Of the newest log record."""
+        return 0 if self._log is None else self._log.position
+
+    async def start(self) -> None:
+        """Open the log, remember its event ids, apply what an unclean stop left unapplied, and take entries.
+
+        Raises LogError, StoreUnavailable.
+        """
+        applied = await self._projector.applied()
+        start = applied + _POSITIONS_LEFT_OUT if applied else 0
+        self._log = log = await asyncio.to_thread(SegmentWriter, self._folder, start=start)
+        try:
+            if log.position == start:
+                applied = start
+            if log.position < applied:
+                raise LogError(
+                    f"{self._folder} ends at position {log.position}, but the online store has applied {applied}: "
+                    "restore the log that belongs to it, or give the store an empty database and materialise it again"
+                )
+            await asyncio.to_thread(self._remember)
+            self.applied = applied
+            await self._replay()
+        except BaseException:
+            log.close()
+            raise
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Finish what was taken, and give the log back."""
+        if self._task is not None:
+            self._stopping = True
+            self._wake.set()
+            await self._task
+        if self._log is not None:
+            self._log.close()
+
+    async def submit(self, entries: Sequence[Entry]) -> int:
+        """Log and apply entries in order; the position after which all of them are readable.
+
+        Raises Overloaded when the backlog is full, StoreUnavailable while the store is out, LogError: nothing was
+        taken then, except where the message says that the log holds the entries.
+        """
+        if self._stopping or self._task is None:
+            raise StoreUnavailable("the feature store is not running: retry")
+        if self.behind:
+            raise StoreUnavailable("the online store is out and the log is ahead of it: retry once it answers")
+        if self._backlog + len(entries) > self._max_backlog:
+            raise Overloaded(
+                f"{self._backlog} entries wait to be applied, at most {self._max_backlog}: retry later",
+                retry_delay_ms=50 + self._backlog // 50,
+            )
+        batch = _Batch(entries, asyncio.get_running_loop().create_future())
+        self._backlog += len(entries)
+        self._queue.append(batch)
+        self._wake.set()
+        return await asyncio.shield(batch.done)
+
+    async def wait_applied(self, position: int, timeout_s: float) -> None:
+        """Wait until a position is applied, or until the time is over."""
+        if self.applied >= position or timeout_s <= 0:
+            return
+        try:
+            async with asyncio.timeout(timeout_s), self._progress:
+                while self.applied < position:
+                    await self._progress.wait()
+        except TimeoutError:
+            return
+
+    async def _run(self) -> None:
+        while self._queue or not self._stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                batches = [self._queue.popleft()]
+                count = len(batches[0].entries)
+                while self._queue and count + len(self._queue[0].entries) <= _ROUND:
+                    batches.append(self._queue.popleft())
+                    count += len(batches[-1].entries)
+                try:
+                    await self._take(batches)
+                except Exception as error:
+                    failure = error if isinstance(error, PenchantError) else LogError(f"ingestion failed: {error!r}")
+                    self._report(str(failure))
+                    for batch in batches:
+                        if not batch.done.done():
+                            batch.done.set_exception(failure)
+                            batch.done.exception()  # Nobody may be waiting any more.
+                finally:
+                    self._backlog -= count
+                if self.behind:
+                    await self._catch_up()
+
+    async def _take(self, batches: Sequence[_Batch]) -> None:
+        log = self._log
+        assert log is not None
+        fresh: list[Entry] = []
+        last: list[int] = []
+        """Of each batch: the newest position its entries have; entries of this round count from the log's end."""
+        before = log.position
+        mine: dict[tuple[str, str], int] = {}
+        for batch in batches:
+            newest = 0
+            for entry in batch.entries:
+                known = self._known(entry, mine)
+                if known:
+                    self.repeats += 1
+                    newest = max(newest, known)
+                    continue
+                fresh.append(entry)
+                newest = before + len(fresh)
+                if isinstance(entry, Event) and entry.event_id:
+                    mine[entry.tenant, entry.event_id] = newest
+            last.append(newest)
+        if fresh:
+            payloads = [record_of(entry, entry.ingest_time_us) for entry in fresh]
+            first = await asyncio.to_thread(log.append, payloads)
+            numbered = list(enumerate(fresh, first))
+            for position, entry in numbered:
+                if isinstance(entry, Event):
+                    self._recent.remember(entry, position)
+            await self._apply(numbered)
+        for batch, position in zip(batches, last, strict=True):
+            if not batch.done.done():
+                batch.done.set_result(position)
+
+    def _known(self, entry: Entry, mine: dict[tuple[str, str], int]) -> int:
+        if not isinstance(entry, Event) or not entry.event_id:
+            return 0
+        return self._recent.position(entry) or mine.get((entry.tenant, entry.event_id), 0)
+
+    async def _apply(self, entries: Sequence[tuple[int, Entry]]) -> None:
+        try:
+            await self._projector.apply(entries)
+            await self._projector.mark_applied(entries[-1][0])
+        except Exception as error:
+            self.behind = True
+            raise StoreUnavailable(
+                f"{error}; the log holds the entries and they are applied once the store answers: sending them again "
+                "is safe where they carry an event_id"
+            ) from None
+        await self._advance(entries[-1][0])
+
+    async def _advance(self, position: int) -> None:
+        self.applied = position
+        async with self._progress:
+            self._progress.notify_all()
+
+    async def _catch_up(self) -> None:
+        """Replay until the store holds all of the log."""
+        while not self._stopping:
+            try:
+                # The store may have come back empty or older.
+                self.applied = min(self.applied, await self._projector.applied())
+                await self._replay()
+            except PenchantError as error:
+                self._report(f"still behind: {error}")
+                await asyncio.sleep(_RETRY_S)
+            else:
+                self.behind = False
+                return
+
+    async def _replay(self) -> None:
+        """Apply every record after the last applied position; those that entities already hold are skipped."""
+        records = read_segments(self._folder, self.applied + 1)
+        while chunk := await asyncio.to_thread(_read_entries, records):
+            await self._projector.apply(chunk)
+            await self._projector.mark_applied(chunk[-1][0])
+            await self._advance(chunk[-1][0])
+
+    def _remember(self) -> None:
+        """Event ids of the newest records."""
+        assert self._log is not None
+        for position, payload in read_segments(self._folder, self._log.position - self._recent.horizon + 1):
+            entry = entry_of(position, payload)
+            if isinstance(entry, Event):
+                self._recent.remember(entry, position)
+
+
+def _read_entries(records: Iterator[tuple[int, bytes]]) -> list[tuple[int, Entry]]:
+    """The next records of an iterator over segments."""
+    chunk: list[tuple[int, Entry]] = []
+    for position, payload in records:
+        entry = entry_of(position, payload)
+        assert not isinstance(entry, ItemWrite)
+        chunk.append((position, entry))
+        if len(chunk) == _REPLAY_CHUNK:
+            break
+    return chunk

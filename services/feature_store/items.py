@@ -1,0 +1,176 @@
+"""Written items: a log of their own, the newest change of each, and those who watch.
+
+The log's positions are the item-table positions: they rise by one a change.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from penchant.errors import Overloaded, StoreUnavailable
+from penchant.item_table import ItemChange
+from penchant.segments import SegmentWriter, read_segments
+from services.feature_store.column import blobs, scalars
+from services.feature_store.store import OnlineStore
+from services.feature_store.wire import entry_of, record_of
+from services.feature_store.writes import ItemWrite
+
+RECENT = 10_000
+"""Changes that a watcher can catch up with one by one; an older position gets a snapshot."""
+RUN = 1000
+"""Changes in one message."""
+_MAX_WAITING = 32
+_CHECKPOINT = "item_counters:applied_position"
+"""Of key 0: everything up to this position is in the store."""
+_NOTHING = np.zeros(1, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChanges:
+    """A run of changes in position order; snapshot: forget what you hold."""
+
+    snapshot: bool
+    changes: tuple[ItemChange, ...]
+    position: int
+
+
+class ItemJournal:
+    """Takes in item writes one batch after another, and tells watchers."""
+
+    def __init__(self, store: OnlineStore, folder: Path) -> None:
+        self._store = store
+        self._log = SegmentWriter(folder)
+        self._newest: dict[int, ItemChange] = {}
+        self._recent: deque[ItemChange] = deque(maxlen=RECENT)
+        self._unwritten: dict[int, ItemChange] = {}
+        """Changes of the log that the online store may not hold yet."""
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._changed = asyncio.Condition()
+        self._position = self._log.position
+        for position, payload in read_segments(folder):
+            entry = entry_of(position, payload)
+            if isinstance(entry, ItemWrite):
+                self._take(_change(position, entry))
+
+    @property
+    def position(self) -> int:
+        """Of the newest published change."""
+        return self._position
+
+    def known_id(self, item_key: int) -> str | None:
+        """The id last written under a key."""
+        change = self._newest.get(item_key)
+        return None if change is None else change.item_id
+
+    async def write(self, items: Sequence[ItemWrite], now_us: int) -> int:
+        """Log, publish and store items; the position after them. Raises Overloaded, LogError, StoreUnavailable."""
+        if self._waiting >= _MAX_WAITING:
+            raise Overloaded(f"{self._waiting} batches of items are waiting: retry later", 200)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                payloads = [record_of(item, now_us) for item in items]
+                first = await asyncio.to_thread(self._log.append, payloads)
+                for i, payload in enumerate(payloads):
+                    entry = entry_of(first + i, payload)
+                    assert isinstance(entry, ItemWrite)
+                    change = _change(first + i, entry)
+                    self._take(change)
+                    self._unwritten[change.item_key] = change
+                async with self._changed:
+                    self._changed.notify_all()
+                await self._store_unwritten(now_us)
+                return first + len(items) - 1
+        finally:
+            self._waiting -= 1
+
+    async def recover(self, now_us: int) -> None:
+        """Bring the online store up to the log: whole items, so writing one twice changes nothing."""
+        async with self._turn:
+            (stored,) = await self._store.read([_CHECKPOINT], _NOTHING, now_us)
+            # A position beyond the log is of a log that is gone: all is written anew.
+            through = int(stored.cell(0) or 0) if (stored.cell(0) or 0) <= self._position else 0
+            self._unwritten = {key: change for key, change in self._newest.items() if change.position > through}
+            await self._store_unwritten(now_us)
+
+    async def watch(self, from_position: int) -> AsyncIterator[ItemChanges]:
+        """Changes after a position, for ever; a snapshot first where single changes are no longer held."""
+        at = from_position
+        held_from = self._recent[0].position if self._recent else self.position + 1
+        if at <= 0 or at > self.position or at + 1 < held_from:
+            changes = sorted(self._newest.values(), key=lambda change: change.position)
+            at = self.position
+            for i, run in enumerate(_runs(changes) or [()]):
+                last = i == (len(changes) - 1) // RUN if changes else True
+                yield ItemChanges(i == 0, run, at if last else run[-1].position)
+        else:
+            yield ItemChanges(False, (), at)
+        while True:
+            async with self._changed:
+                while self._position <= at:
+                    await self._changed.wait()
+            if self._recent[0].position > at + 1:
+                # Overtaken while the watcher was slow: what it missed is no longer held one by one.
+                missed = sorted(
+                    (c for c in self._newest.values() if c.position > at), key=lambda change: change.position
+                )
+            else:
+                missed = [change for change in self._recent if change.position > at]
+            for run in _runs(missed):
+                at = run[-1].position
+                yield ItemChanges(False, run, at)
+
+    def close(self) -> None:
+        """Give the log back."""
+        self._log.close()
+
+    def _take(self, change: ItemChange) -> None:
+        self._newest[change.item_key] = change
+        self._recent.append(change)
+        self._position = change.position
+
+    async def _store_unwritten(self, now_us: int) -> None:
+        changes = list(self._unwritten.values())
+        if not changes:
+            return
+        try:
+            for start in range(0, len(changes), RUN):
+                await self._write(changes[start : start + RUN], now_us)
+        except StoreUnavailable as error:
+            raise StoreUnavailable(
+                f"{error}; the items are in the log and are stored once it answers: sending them again is safe"
+            ) from None
+        self._unwritten.clear()
+        checkpoint = scalars("int64", np.array([self._position]))
+        await self._store.write(_NOTHING, {_CHECKPOINT: checkpoint}, {"item_counters": np.array([now_us])})
+
+    async def _write(self, changes: Sequence[ItemChange], now_us: int) -> None:
+        attributes = [json.dumps(dict(change.attributes), sort_keys=True).encode() for change in changes]
+        await self._store.write(
+            np.array([change.item_key for change in changes], np.int64),
+            {
+                "item_attributes:item_id": blobs("string", [change.item_id.encode() for change in changes]),
+                "item_attributes:attributes_json": blobs("string", attributes),
+                "item_attributes:created_us": scalars("int64", np.array([c.created_us for c in changes])),
+                "item_attributes:available": scalars(
+                    "int64", np.array([int(c.available and not c.deleted) for c in changes])
+                ),
+            },
+            {"item_attributes": np.full(len(changes), now_us, np.int64)},
+        )
+
+
+def _change(position: int, item: ItemWrite) -> ItemChange:
+    return ItemChange(
+        position, item.item_key, item.item_id, item.deleted, item.available, item.attributes, item.created_us
+    )
+
+
+def _runs(changes: Sequence[ItemChange]) -> list[tuple[ItemChange, ...]]:
+    return [tuple(changes[start : start + RUN]) for start in range(0, len(changes), RUN)]

@@ -1,0 +1,173 @@
+"""The feature store: what the request path reads of users, and everything that is written.
+
+Reads and writes go through one OnlineStore; writes are in a file log before they are anywhere else. No clock is read
+here: whoever calls says what time it is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from penchant.errors import InvalidArgument
+from penchant.events import Event
+from penchant.features import FeatureSchema, state_of
+from penchant.leaves import FetchedUsers
+from penchant.types import Keys
+from services.feature_store.column import Column
+from services.feature_store.ingestion import Ingestion
+from services.feature_store.items import ItemChanges, ItemJournal
+from services.feature_store.projector import USER_FEATURES, USER_NAMES, Projector
+from services.feature_store.store import OnlineStore
+from services.feature_store.validate import check_batch, check_event, check_item, check_user
+from services.feature_store.writes import CONSENT_NONE, ItemWrite, Rejected, UserWrite, Written
+
+MAX_USERS = 1000
+MAX_ENTITIES = 10_000
+_READING_SHARE = 0.5
+"""Of a deadline: what is kept for the read when it waits for a position first."""
+
+
+class FeatureStore:
+    """FeatureLeaf, and the write side. start() before the first call, stop() after the last."""
+
+    def __init__(
+        self,
+        store: OnlineStore,
+        schema: Callable[[], FeatureSchema],
+        log: Path,
+        max_backlog: int = 20_000,
+        deduplication_events: int = 200_000,
+        report: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        self.store = store
+        self._schema = schema
+        self._log = log
+        self.ingestion = Ingestion(Projector(store, schema), log / "events", max_backlog, deduplication_events, report)
+        self._items: ItemJournal | None = None
+        self.dropped_without_consent = 0
+
+    @property
+    def items(self) -> ItemJournal:
+        """Written items. Raises RuntimeError before start()."""
+        if self._items is None:
+            raise RuntimeError("start() was not awaited")
+        return self._items
+
+    @property
+    def applied(self) -> int:
+        """Events up to this log position are readable."""
+        return self.ingestion.applied
+
+    @property
+    def item_table_position(self) -> int:
+        """Of the newest written item; 0 before start()."""
+        return 0 if self._items is None else self._items.position
+
+    async def start(self, now_us: int) -> None:
+        """Open the logs and mend what an unclean stop left. Raises LogError, StoreUnavailable, ConfigError."""
+        await self.ingestion.start()
+        try:
+            self._items = await asyncio.to_thread(ItemJournal, self.store, self._log / "items")
+            await self._items.recover(now_us)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Finish what was taken; close the logs and the store."""
+        await self.ingestion.stop()
+        if self._items is not None:
+            self._items.close()
+        await self.store.close()
+
+    async def fetch_users(
+        self, user_keys: Keys, as_of_us: int, minimum_position: int, deadline_s: float
+    ) -> FetchedUsers:
+        """See FeatureLeaf.fetch_users."""
+        if len(user_keys) > MAX_USERS:
+            raise InvalidArgument("user_keys", f"holds {len(user_keys)}, at most {MAX_USERS}")
+        if self.applied < minimum_position:
+            started = asyncio.get_running_loop().time()
+            await self.ingestion.wait_applied(minimum_position, deadline_s * (1.0 - _READING_SHARE))
+            deadline_s -= asyncio.get_running_loop().time() - started
+        applied = self.applied
+        columns = await self.store.read(USER_FEATURES, user_keys, as_of_us, deadline_s)
+        schema = self._schema()
+        users = tuple(
+            state_of(schema, key, {n: c.cell(i) for n, c in zip(USER_NAMES, columns, strict=True)}, as_of_us)
+            for i, key in enumerate(user_keys.tolist())
+        )
+        return FetchedUsers(users, applied, self.item_table_position)
+
+    async def fetch_features(
+        self, service: str, entity_keys: Keys, as_of_us: int, deadline_s: float
+    ) -> list[tuple[str, Column]]:
+        """Columns of a feature service by "view:feature". Raises InvalidArgument, StoreUnavailable."""
+        names = self.store.plan.services.get(service)
+        if names is None:
+            skipped = self.store.plan.skipped.get(f"service {service}")
+            known = (
+                f"it cannot be served: {skipped}" if skipped else f"known are: {', '.join(self.store.plan.services)}"
+            )
+            raise InvalidArgument("feature_service", f"unknown feature service {service!r}; {known}")
+        if len(entity_keys) > MAX_ENTITIES:
+            raise InvalidArgument("entity_keys", f"holds {len(entity_keys)}, at most {MAX_ENTITIES}")
+        columns = await self.store.read(names, entity_keys, as_of_us, deadline_s)
+        return list(zip(names, columns, strict=True))
+
+    async def write_events(self, events: Sequence[Event], now_us: int) -> Written:
+        """Log and apply the valid ones before answering. Raises InvalidArgument, Overloaded, StoreUnavailable."""
+        check_batch(len(events), "events")
+        taken, rejections = _checked(events, lambda event: check_event(event, now_us))
+        wanted = [event for event in taken if event.consent != CONSENT_NONE]
+        self.dropped_without_consent += len(taken) - len(wanted)
+        position = await self.ingestion.submit(wanted) if wanted else 0
+        return Written(len(taken), rejections, position)
+
+    async def write_users(self, users: Sequence[UserWrite], now_us: int) -> Written:
+        """Replace users' attributes. Raises InvalidArgument, Overloaded, StoreUnavailable."""
+        check_batch(len(users), "users")
+        taken, rejections = _checked(users, check_user)
+        position = await self.ingestion.submit(taken) if taken else 0
+        return Written(len(taken), rejections, position)
+
+    async def write_items(self, items: Sequence[ItemWrite], now_us: int) -> Written:
+        """Create or replace items. Raises InvalidArgument, Overloaded, StoreUnavailable."""
+        check_batch(len(items), "items")
+        taken, rejections = _checked(items, self._check_item)
+        position = await self.items.write(taken, now_us) if taken else self.item_table_position
+        return Written(len(taken), rejections, position)
+
+    def item_changes(self, from_position: int) -> AsyncIterator[ItemChanges]:
+        """A snapshot where one is needed, then changes with rising positions, for ever."""
+        return self.items.watch(from_position)
+
+    def metrics(self) -> dict[str, float]:
+        """Counters and gauges by name."""
+        return {
+            "ingestion_backlog": self.ingestion.backlog,
+            "ingestion_repeats": self.ingestion.repeats,
+            "ingestion_behind": float(self.ingestion.behind),
+            "log_position": self.ingestion.position,
+            "dropped_without_consent": self.dropped_without_consent,
+        }
+
+    def _check_item(self, item: ItemWrite) -> None:
+        check_item(item)
+        known = self.items.known_id(item.item_key)
+        if known is not None and known != item.item_id:
+            raise InvalidArgument("item_id", f"{item.item_id!r} has the same key as {known!r}: choose another id")
+
+
+def _checked(entries: Sequence[Any], check: Callable[[Any], None]) -> tuple[list[Any], tuple[Rejected, ...]]:
+    """The valid entries, and why the others are not."""
+    taken, rejections = [], []
+    for i, entry in enumerate(entries):
+        try:
+            check(entry)
+        except InvalidArgument as error:
+            rejections.append(Rejected(i, error.field, error.reason))
+        else:
+            taken.append(entry)
+    return taken, tuple(rejections)

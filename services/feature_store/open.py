@@ -1,0 +1,51 @@
+"""From settings to a running feature store."""
+
+from penchant.bundle import Manifest
+from penchant.features import FeatureSchema
+from penchant.features.plan import Plan
+from services.feature_store.config import FeatureStoreSettings
+from services.feature_store.connection import RedisAddress
+from services.feature_store.leaf import FeatureStore
+from services.feature_store.redis_store import RedisOnlineStore
+from services.feature_store.sdk_store import SdkOnlineStore
+from services.feature_store.store import OnlineStore
+from services.runtime.bundles import BundleHolder
+from services.runtime.logs import logger
+
+_log = logger("feature_store")
+_BEFORE_BUNDLES = FeatureSchema.default(has_times=True, has_values=True, item_attributes={}, user_attributes={})
+
+
+def schema_holder(settings: FeatureStoreSettings) -> BundleHolder[FeatureSchema]:
+    """Follows the published bundle's feature schema."""
+
+    def load(folder: object, manifest: Manifest) -> FeatureSchema:
+        return FeatureSchema.from_json(manifest.schema)
+
+    return BundleHolder(settings.bundles, load, settings.bundle_poll_s)
+
+
+def open_store(settings: FeatureStoreSettings) -> OnlineStore:
+    """The online store the settings name. Raises ConfigError."""
+    plan = Plan.read(settings.plan)
+    if settings.feast_repository is not None:
+        return SdkOnlineStore.open(plan, settings.feast_repository)
+    return RedisOnlineStore(
+        plan, RedisAddress.parse(settings.redis), settings.redis_connections, settings.redis_timeout_s
+    )
+
+
+def open_leaf(settings: FeatureStoreSettings, holder: BundleHolder[FeatureSchema]) -> FeatureStore:
+    """The leaf; without any bundle it counts by the default schema."""
+
+    def schema() -> FeatureSchema:
+        return holder.newest if holder.versions else _BEFORE_BUNDLES
+
+    return FeatureStore(
+        open_store(settings),
+        schema,
+        settings.log,
+        settings.max_backlog,
+        settings.deduplication_events,
+        lambda message: _log.warning("ingestion", problem=message),
+    )

@@ -1,0 +1,168 @@
+"""Applies log entries to the online store: exactly once in effect, by each entity's applied position.
+
+Every entity holds, in the same HSET as its features, the position of the newest entry applied to it. Applying
+entries again, after a crash or an outage, skips what is already in.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from penchant.events import EVENT_TYPES, Event
+from penchant.features import STORED_USER_FEATURES, FeatureSchema, UserFeatures, apply_to_users
+from penchant.features.kinds import accumulate
+from penchant.types import Keys
+from services.feature_store.column import arrays, blobs, scalars
+from services.feature_store.store import OnlineStore
+from services.feature_store.writes import CONSENT_PERSONALISATION, UserWrite
+
+USER_FEATURES = tuple(f"{stored.view}:{stored.name}" for stored in STORED_USER_FEATURES)
+USER_NAMES = tuple(stored.name for stored in STORED_USER_FEATURES)
+_ATTRIBUTES = "user_attributes:attributes_json"
+_EVENT_FEATURES = tuple(name for name in USER_FEATURES if name != _ATTRIBUTES)
+_DTYPES = {f"{stored.view}:{stored.name}": stored.dtype for stored in STORED_USER_FEATURES}
+_ITEM_FEATURES = ("item_counters:counters_state", "item_counters:state_time_us", "item_counters:applied_position")
+_CHECKPOINT = "user_counters:applied_position"
+_CHUNK = 128
+_NOBODY = np.zeros(1, np.int64)
+
+Entry = Event | UserWrite
+
+
+class Projector:
+    """Writes users and item counters. schema gives the feature schema in force."""
+
+    def __init__(self, store: OnlineStore, schema: Callable[[], FeatureSchema]) -> None:
+        self._store = store
+        self._schema = schema
+
+    async def applied(self) -> int:
+        """Everything up to this position is in the store; 0 for an empty store."""
+        (column,) = await self._store.read([_CHECKPOINT], _NOBODY, 0)
+        return int(column.cell(0) or 0)
+
+    async def mark_applied(self, position: int) -> None:
+        """Note that everything up to this position is in the store: kept by the store itself, under key 0."""
+        column = scalars("int64", np.array([position]))
+        await self._store.write(_NOBODY, {_CHECKPOINT: column}, {"user_counters": np.array([position])})
+
+    async def apply(self, entries: Sequence[tuple[int, Entry]]) -> None:
+        """Apply entries in log order. Raises StoreUnavailable; applying the same again is then safe."""
+        schema = self._schema()
+        by_user: dict[int, list[tuple[int, Entry]]] = {}
+        for position, entry in entries:
+            by_user.setdefault(entry.user_key, []).append((position, entry))
+        keys = list(by_user)
+        for start in range(0, len(keys), _CHUNK):
+            chunk = keys[start : start + _CHUNK]
+            await self._apply_users(schema, np.array(chunk, np.int64), [by_user[key] for key in chunk])
+        await self._apply_items(schema, [(p, e) for p, e in entries if isinstance(e, Event) and counts_for_items(e)])
+
+    async def _apply_users(
+        self, schema: FeatureSchema, keys: Keys, entries: Sequence[Sequence[tuple[int, Entry]]]
+    ) -> None:
+        columns = await self._store.read(USER_FEATURES, keys, 0)
+        users = [
+            UserFeatures.from_stored(schema, {n: c.cell(i) for n, c in zip(USER_NAMES, columns, strict=True)})
+            for i in range(len(keys))
+        ]
+        acted: dict[int, None] = {}
+        described: dict[int, int] = {}
+        rows, events = [], []
+        for i, (user, mine) in enumerate(zip(users, entries, strict=True)):
+            for position, entry in mine:
+                if position <= user.applied_position:
+                    continue
+                if isinstance(entry, Event):
+                    rows.append(i)
+                    events.append(entry)
+                    acted[i] = None
+                else:
+                    user.set_attributes(entry.texts())
+                    described[i] = entry.ingest_time_us
+            user.applied_position = max(user.applied_position, mine[-1][0])
+        if events:
+            apply_to_users(users, np.array(rows, np.int64), *_event_columns(events))
+        await self._write(keys, users, [i for i in acted if i not in described], _EVENT_FEATURES, described)
+        await self._write(keys, users, [i for i in described if i in acted], USER_FEATURES, described)
+        # The position goes with the attributes, but a user who never acted has no sequences to write.
+        only = [i for i in described if i not in acted]
+        counters = [name for name in USER_FEATURES if name.startswith("user_counters:")]
+        await self._write(keys, users, only, [*counters, _ATTRIBUTES], described)
+
+    async def _write(
+        self,
+        keys: Keys,
+        users: Sequence[UserFeatures],
+        places: Sequence[int],
+        features: Sequence[str],
+        described: dict[int, int],
+    ) -> None:
+        if not places:
+            return
+        stored = [users[i].to_stored() for i in places]
+        columns = {name: _column(_DTYPES[name], [row[name.split(":")[1]] for row in stored]) for name in features}
+        state_times = np.array([row["state_time_us"] for row in stored], np.int64)
+        written = np.array([described.get(i, 0) for i in places], np.int64)
+        times = {
+            view: written if view == "user_attributes" else state_times
+            for view in dict.fromkeys(name.split(":")[0] for name in features)
+        }
+        await self._store.write(keys[list(places)], columns, times)
+
+    async def _apply_items(self, schema: FeatureSchema, entries: Sequence[tuple[int, Event]]) -> None:
+        if not entries:
+            return
+        keys, rows = np.unique(np.array([event.item_key for _, event in entries], np.int64), return_inverse=True)
+        positions = np.array([position for position, _ in entries], np.int64)
+        counters, times, applied = await self._store.read(_ITEM_FEATURES, keys, 0)
+        width = len(schema.slots)
+        slots = schema.empty_slots(len(keys))
+        for i in range(len(keys)):
+            cell = counters.cell(i)
+            if cell is not None and len(cell) == width:
+                slots[i] = cell
+        fresh = positions > applied.values[rows]
+        if not fresh.any():
+            return
+        chosen = np.flatnonzero(fresh)
+        _, types, values, event_times = _event_columns([entries[i][1] for i in chosen.tolist()])
+        slots, state = accumulate(
+            schema.slots, slots, times.values.astype(np.int64), rows[chosen], types, values, event_times
+        )
+        newest = applied.values.astype(np.int64)
+        np.maximum.at(newest, rows[chosen], positions[chosen])
+        touched = np.unique(rows[chosen])
+        await self._store.write(
+            keys[touched],
+            {
+                _ITEM_FEATURES[0]: arrays("float64[]", list(slots[touched])),
+                _ITEM_FEATURES[1]: scalars("int64", state[touched]),
+                _ITEM_FEATURES[2]: scalars("int64", newest[touched]),
+            },
+            {"item_counters": state[touched]},
+        )
+
+
+def counts_for_items(event: Event) -> bool:
+    """Whether an event changes its item's counters: not one of an evaluation, nor one meant for its user alone."""
+    return bool(event.item_key) and "evaluation" not in event.context and event.consent != CONSENT_PERSONALISATION
+
+
+def _event_columns(events: Sequence[Event]) -> tuple[Any, Any, Any, Any]:
+    """Item keys, type codes, values and times of events, each [E]."""
+    return (
+        np.array([event.item_key for event in events], np.int64),
+        np.array([EVENT_TYPES[event.event_type].code for event in events], np.int64),
+        np.array([event.value for event in events], np.float64),
+        np.array([event.event_time_us for event in events], np.int64),
+    )
+
+
+def _column(dtype: str, cells: Iterable[Any]) -> Any:
+    if dtype.endswith("[]"):
+        return arrays(dtype, list(cells))
+    if dtype == "string":
+        return blobs(dtype, [cell.encode() for cell in cells])
+    return scalars(dtype, np.array(list(cells)))

@@ -1,0 +1,64 @@
+"""What is written besides events, and what became of a batch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+CONSENT_PERSONALISATION = 2
+"""penchant.v1.Consent: personalisation of this user alone."""
+CONSENT_NONE = 3
+"""penchant.v1.Consent: counted, then dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemWrite:
+    """An item as its owner describes it; attributes hold str, float or list of str. created_us 0: on arrival."""
+
+    item_key: int
+    item_id: str
+    tenant: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    available: bool = True
+    deleted: bool = False
+    created_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UserWrite:
+    """A user as their owner describes them; the attributes replace earlier ones."""
+
+    user_key: int
+    user_id: str
+    tenant: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    ingest_time_us: int = 0
+
+    def texts(self) -> dict[str, str]:
+        """Attributes as the features compare them: numbers in their shortest form, lists joined with "|"."""
+        return {name: _text(value) for name, value in self.attributes.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why one entry was not taken: its index, the field's path, what is wrong and the remedy."""
+
+    index: int
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch. position is the log position of the last accepted entry (0: none), or of the items."""
+
+    accepted: int
+    rejections: tuple[Rejected, ...]
+    position: int
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return "|".join(value)
