@@ -69,7 +69,7 @@ class Catalogue:
 def make_catalogue(settings: GeneratorSettings, rng: np.random.Generator) -> Catalogue:
     """All items that will ever live."""
     count = settings.items
-    topics = _topics(int(np.clip(count // 20, 4, 5_000)), rng)
+    topics = _topics(int(np.clip(count // 25, 4, 5_000)), rng)
     share = topics.weight**0.5
     topic = np.sort(rng.choice(len(share), count, p=share / share.sum()))
     first = np.searchsorted(topic, np.arange(len(share) + 1))
@@ -115,7 +115,7 @@ def _topics(count: int, rng: np.random.Generator) -> Topics:
         similar = centres[start : start + 512] @ centres.T
         similar[np.arange(len(similar)), np.arange(start, start + len(similar))] = -np.inf
         neighbours[start : start + 512] = np.argpartition(-similar, 1, axis=1)[:, :2]
-    weight = rng.permutation(1.0 / np.arange(1, count + 1) ** 0.7)
+    weight = rng.permutation(1.0 / np.arange(1, count + 1) ** 0.9)
     vocabulary = words(rng, count * _TOPIC_WORDS + categories)
     return Topics(
         centres, category, neighbours, weight / weight.sum(),

@@ -12,15 +12,15 @@ HOUR_US = DAY_US // 24
 _HOURS = np.array([2, 1, 1, 1, 1, 2, 4, 6, 7, 6, 6, 7, 8, 7, 6, 6, 7, 9, 11, 13, 14, 13, 9, 5], np.float64)
 _WEEKDAYS = np.array([0.9, 0.9, 0.95, 1.0, 1.05, 1.15, 1.05])
 _MOST_A_DAY = 6
-_STAYS_AWAY, _GOES_AWAY = 0.88, 0.15
-MAX_SLATES = 60
+_STAYS_AWAY, _GOES_AWAY = 0.94, 0.08
+MAX_SLATES = 50
 EXPLORES = -1
 """The interest slot of a session that is after something new to the user."""
 
 
 @dataclass(slots=True)
 class Sessions:
-    """B sessions of different users. shift_at: number of the slate from which shift_topic holds, -1 for never."""
+    """B sessions, ascending by (user, start). shift_at: the slate from which shift_topic holds, -1 for never."""
 
     ids: Numbers
     users: Numbers
@@ -49,10 +49,8 @@ class Sessions:
         }  # fmt: skip
 
 
-def visits(
-    people: People, day: int, day_us: int, wanted: float, rng: np.random.Generator
-) -> list[tuple[Numbers, Numbers]]:
-    """About `wanted` visits of a day as rounds of (users, start_us): within a round every user comes once.
+def visits(people: People, day: int, day_us: int, wanted: float, rng: np.random.Generator) -> tuple[Numbers, Numbers]:
+    """About `wanted` visits of a day: users and start_us [B], ascending by (user, start).
 
     People come in spells: who was here yesterday is likelier to come today, so return times have a long tail.
     """
@@ -70,9 +68,7 @@ def visits(
     start = day_us + ((hour + rng.random(len(users))) * HOUR_US).astype(np.int64)
     start = np.maximum(start, people.joined_us[users])
     order = np.lexsort((start, users))
-    users, start = users[order], start[order]
-    turn = np.arange(len(users)) - np.searchsorted(users, users)
-    return [(users[turn == r], start[turn == r]) for r in range(int(turn.max()) + 1 if len(turn) else 0)]
+    return users[order], start[order]
 
 
 def open_sessions(
@@ -86,8 +82,7 @@ def open_sessions(
 ) -> Sessions:
     """What each visit is after. trend [T]: running sum of what is in fashion, which explorers follow."""
     count = len(users)
-    start_us = np.maximum(start_us, people.free_from_us[users])
-    slates = np.clip(np.exp(rng.normal(1.5, 0.85, count)), 1, MAX_SLATES).astype(np.int64)
+    slates = np.clip(np.exp(rng.normal(1.6, 1.0, count)), 1, MAX_SLATES).astype(np.int64)
     weights = np.cumsum(people.weights[users], axis=1)
     slot = (rng.random((count, 1)) > weights[:, :-1]).sum(axis=1)
     slot = np.where(rng.random(count) < 0.4, people.slot[users], slot)

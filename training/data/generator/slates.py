@@ -11,12 +11,12 @@ from training.data.generator.sessions import Sessions
 
 TYPES = ("impression", "view", "search", "click", "like", "purchase", "hide", "comment", "share")
 IMPRESSION, VIEW, SEARCH, CLICK, LIKE, PURCHASE, HIDE, COMMENT, SHARE = range(9)
-EXPOSURES = (IMPRESSION, VIEW)
 THRESHOLD = 4.2
 """The relevance at which half of those who look at an item click it."""
 SECOND_US = 1_000_000
+_PAUSE_US = 31 * 60 * SECOND_US
 _SPARE = 4
-_SOURCES = {"topic": 8, "successors": 5, "interests": 2, "popular": 2, "neighbour": 1}
+_SOURCES = {"topic": 8, "successors": 5, "interests": 2, "popular": 3, "neighbour": 1}
 _AFTER_CLICK = ((LIKE, 0.2, 4), (PURCHASE, 0.08, 12), (COMMENT, 0.015, 8), (SHARE, 0.015, 6))
 """Act, chance at full satisfaction, seconds after the click."""
 
@@ -45,6 +45,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.time)
+
+    @property
+    def exposed(self) -> NDArray[np.bool_]:
+        """Which rows say what was shown, the others what was done."""
+        return np.asarray(self.type <= VIEW)
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> "Rows":
         """The chosen rows."""
@@ -95,7 +100,7 @@ class Market:
     def of_day(cls, catalogue: Catalogue, trend: NDArray[np.float64], day_us: int) -> "Market":
         """trend [T]: weight of each topic."""
         age_days = np.maximum(day_us - catalogue.born_us, 0) / DAY_US
-        weight = np.exp(0.9 * catalogue.quality.astype(np.float64)) * (0.5 + np.exp(-age_days / 14.0))
+        weight = np.exp(1.2 * catalogue.quality.astype(np.float64)) * (0.5 + np.exp(-age_days / 14.0))
         weight *= trend[catalogue.topic]
         on_offer = (catalogue.born_us < day_us + DAY_US) & (catalogue.dies_us > day_us)
         return cls(np.cumsum(np.where(on_offer, weight, 0.0)), day_us)
@@ -125,28 +130,40 @@ class Walk:
     rng: np.random.Generator
 
     def run(self, sessions: Sessions, first_slate: int) -> tuple[list[Rows], int]:
-        """Rows of all sessions and the number of the next slate. Sets the sessions' end_us and shift_us."""
+        """Rows of all sessions and the number of the next slate. Sets the sessions' start_us, end_us and shift_us.
+
+        All users walk in step; who is through with a session goes on to the next one of theirs, half an hour later
+        at the earliest.
+        """
         parts: list[Rows] = []
-        clock = sessions.start_us.copy()
+        users, people = sessions.users, self.people
         topic = sessions.topic.copy()
-        for number in range(int(sessions.slates.max(initial=0))):
-            at = np.flatnonzero(sessions.slates > number)
-            now_shifts = sessions.shift_at[at] == number
+        done = np.zeros(len(sessions), np.int64)
+        clock = np.maximum(sessions.start_us, people.free_from_us[users])
+        at = np.flatnonzero(np.append(True, users[1:] != users[:-1])[: len(users)])
+        sessions.start_us[at] = clock[at]
+        while len(at):
+            now_shifts = sessions.shift_at[at] == done[at]
             shifting = at[now_shifts]
             topic[shifting] = sessions.shift_topic[shifting]
             sessions.shift_us[shifting] = clock[shifting]
             searches = self.rng.random(len(at)) < np.where(now_shifts, 0.4, 0.04)
             looking = at[searches]
-            parts.append(
-                Rows.of(clock[looking], sessions.users[looking], SEARCH, sessions.ids[looking], topic=topic[looking])
-            )
+            parts.append(Rows.of(clock[looking], users[looking], SEARCH, sessions.ids[looking], topic=topic[looking]))
             clock[looking] += 4 * SECOND_US
             slate = first_slate + np.arange(len(at))
             first_slate += len(at)
-            rows, clock[at] = self._slate(sessions.users[at], topic[at], clock[at], sessions.ids[at], slate, searches)
+            rows, clock[at] = self._slate(users[at], topic[at], clock[at], sessions.ids[at], slate, searches)
             parts += rows
-        sessions.end_us[:] = clock
-        self.people.free_from_us[sessions.users] = clock + 31 * 60 * SECOND_US
+            done[at] += 1
+            over = at[done[at] == sessions.slates[at]]
+            sessions.end_us[over] = clock[over]
+            people.free_from_us[users[over]] = clock[over] + _PAUSE_US
+            following = over[over + 1 < len(users)] + 1
+            following = following[users[following] == users[following - 1]]
+            clock[following] = np.maximum(sessions.start_us[following], people.free_from_us[users[following]])
+            sessions.start_us[following] = clock[following]
+            at = np.sort(np.concatenate([at[done[at] < sessions.slates[at]], following]))
         return parts, first_slate
 
     def _slate(
@@ -228,7 +245,7 @@ class Walk:
             axis=1,
         )
         log_odds = np.einsum("bmd,bd->bm", catalogue.factors[candidates], taste) - THRESHOLD
-        log_odds += 0.6 * catalogue.quality[candidates]
+        log_odds += 0.8 * catalogue.quality[candidates]
         age_days = (clock[:, None] - catalogue.born_us[candidates]) / DAY_US
         log_odds += (0.8 * np.exp(-np.maximum(age_days, 0.0) / 7.0)).astype(np.float32)
         follows = slice(_SOURCES["topic"], _SOURCES["topic"] + _SOURCES["successors"])

@@ -2,24 +2,24 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penchant.errors import ConfigError
-from training.data.generator.catalogue import DAY_US, Catalogue, make_catalogue
+from training.data.generator.catalogue import DAY_US, Catalogue, Numbers, make_catalogue
 from training.data.generator.media import write_media
 from training.data.generator.people import People, make_people
 from training.data.generator.sessions import Sessions, open_sessions, visits
 from training.data.generator.settings import GeneratorSettings
-from training.data.generator.slates import EXPOSURES, Market, Rows, Walk
+from training.data.generator.slates import Market, Rows, Walk
 from training.data.generator.write import DatasetWriter
 
 _BATCH = 16_384
 """Sessions that walk in step: beyond this the arrays leave the processor's cache."""
-_ACTS_A_SESSION = 6.0
+_ACTS_A_SESSION = 7.0
 """A first guess; from the second day on it is measured."""
 
 
@@ -64,6 +64,15 @@ def _write(settings: GeneratorSettings, folder: Path, progress: Callable[[int], 
     }  # fmt: skip
 
 
+def _by_user(users: Numbers) -> Iterator[slice]:
+    """Slices of about _BATCH visits, ascending by user; a user's visits stay together."""
+    first = 0
+    while first < len(users):
+        end = int(np.searchsorted(users, users[min(first + _BATCH, len(users)) - 1], side="right"))
+        yield slice(first, end)
+        first = end
+
+
 class Days:
     """What carries over from one day to the next."""
 
@@ -95,18 +104,17 @@ class Days:
         trend = topics.weight * np.exp(self._fashion)
         walk = Walk(self.catalogue, people, Market.of_day(self.catalogue, trend, day_us), self.settings.slate_size, rng)
         parts, days_sessions = self._late, []
-        for users, start_us in visits(people, self.day, day_us, self._wanted(), rng):
-            for first in range(0, len(users), _BATCH):
-                some = slice(first, first + _BATCH)
-                sessions = open_sessions(
-                    people, users[some], start_us[some], self._sessions_made, self.settings.shift_share,
-                    np.cumsum(trend), rng,
-                )  # fmt: skip
-                rows, self._next_slate = walk.run(sessions, self._next_slate)
-                self._sessions_made += len(sessions)
-                self._acts_made += sum(len(r) for r in rows) - sum(int(np.isin(r.type, EXPOSURES).sum()) for r in rows)
-                parts += rows
-                days_sessions.append(sessions)
+        users, start_us = visits(people, self.day, day_us, self._wanted(), rng)
+        for batch in _by_user(users):
+            sessions = open_sessions(
+                people, users[batch], start_us[batch], self._sessions_made, self.settings.shift_share,
+                np.cumsum(trend), rng,
+            )  # fmt: skip
+            rows, self._next_slate = walk.run(sessions, self._next_slate)
+            self._sessions_made += len(sessions)
+            self._acts_made += sum(int((~part.exposed).sum()) for part in rows)
+            parts += rows
+            days_sessions.append(sessions)
         self._flush(parts, days_sessions, day_us + DAY_US)
         self.day += 1
 
@@ -123,7 +131,7 @@ class Days:
         rows = rows.take(np.argsort(rows.time, kind="stable"))
         due = int(np.searchsorted(rows.time, end_us))
         self._late, rows = [rows.take(np.arange(due, len(rows)))], rows.take(np.arange(due))
-        acts = np.flatnonzero(~np.isin(rows.type, EXPOSURES))
+        acts = np.flatnonzero(~rows.exposed)
         missing = self.settings.events - self.writer.acts
         if len(acts) >= missing:
             rows = rows.take(np.arange(int(acts[missing - 1]) + 1))

@@ -14,7 +14,7 @@ from training.data.generator.output import TableWriter
 from training.data.generator.people import AGE_BANDS, COUNTRIES, DEVICES, INTERESTS, People
 from training.data.generator.sessions import Sessions
 from training.data.generator.settings import GeneratorSettings
-from training.data.generator.slates import COMMENT, EXPOSURES, SEARCH, THRESHOLD, TYPES, Rows, position_bias
+from training.data.generator.slates import COMMENT, SEARCH, THRESHOLD, TYPES, Rows, position_bias
 
 _EXPOSURES = {
     "user": pl.String, "item": pl.String, "time": pl.Int64, "event": pl.String, "slate": pl.Int64,
@@ -68,7 +68,7 @@ class DatasetWriter:
         self.last_us = int(rows.time[-1])
         for name, count in zip(TYPES, np.bincount(rows.type, minlength=len(TYPES)).tolist(), strict=True):
             self.counts[name] += count
-        exposed = np.isin(rows.type, EXPOSURES)
+        exposed = rows.exposed
         acts, shown = rows.take(~exposed), rows.take(exposed)
         self._acts.write({**self._columns(acts), "text": self._texts(acts)})
         if self.settings.exposures:
