@@ -88,9 +88,10 @@ class _Scores:
         self.history = padded(histories, targets.starts, targets.ends, HISTORY_LENGTH)
         vectors = trained.user_vectors(self.history[:, -length:])
         self.dots = vectors @ trained.embeddings.T
+        self.masked = np.zeros_like(self.dots)
         for i, (start, end) in enumerate(zip(targets.starts.tolist(), targets.ends.tolist(), strict=True)):
-            self.dots[i, histories.rows[start:end]] = -np.inf
-        self.dots[:, 0] = -np.inf
+            self.masked[i, histories.rows[start:end]] = -np.inf
+        self.masked[:, 0] = -np.inf
         self._followed: dict[float, Matrix] = {}
 
     def followed(self, half_life: float) -> Matrix:
@@ -106,30 +107,48 @@ class _Scores:
             self._followed = {half_life: np.asarray(mixed.todense(), np.float32)}
         return self._followed[half_life]
 
-    def ndcg(self, settings: RetrievalSettings) -> float:
-        """Mean NDCG@10 over the targets."""
+    def gains(self, settings: RetrievalSettings) -> NDArray[np.float64]:
+        """NDCG@10 of each target, [T]."""
         followed = self.followed(settings.history_half_life)
         trend = settings.trend_weight * self.trained.popularity.scores[settings.trend_window]
-        gains = 0.0
+        found = np.zeros(len(self.dots))
         for start in range(0, len(self.dots), _CHUNK):
             some = slice(start, start + _CHUNK)
             score = (1.0 - settings.tower_weight) * np.log(followed[some] + np.float32(settings.floor)) + trend
-            # A masked item's dot is -inf: it stays so at every tower weight, 0 included.
-            score += np.where(np.isneginf(self.dots[some]), -np.inf, settings.tower_weight * self.dots[some])
+            score += settings.tower_weight * self.dots[some] + self.masked[some]
             own = np.take_along_axis(score, self.targets.rows[some, None], axis=1)
             place = 1 + (score > own).sum(axis=1)
-            gains += float(np.where(place <= 10, 1.0 / np.log2(1.0 + place), 0.0).sum())
-        return gains / len(self.dots)
+            found[some] = np.where(place <= 10, 1.0 / np.log2(1.0 + place), 0.0)
+        return found
+
+    def surely_better(self, gains: NDArray[np.float64], than: NDArray[np.float64]) -> bool:
+        """Whether the mean difference is above its own standard error, whole users taken as one observation each."""
+        difference = gains - than
+        mean = float(difference.mean())
+        _, user = np.unique(self.targets.starts, return_inverse=True)
+        by_user = np.bincount(user, difference - mean)
+        return mean > float(np.sqrt((by_user**2).sum())) / len(difference)
 
 
 def _search(trained: TrainedRetrieval, histories: Sequences, targets: _Targets) -> RetrievalSettings:
-    """One setting after another, twice round the weights: the terms hang together only loosely."""
+    """One setting after another, twice round the weights: the terms hang together only loosely.
+
+    A setting moves away from its default only where it gains more than the noise of the validation targets.
+    """
     scores = _Scores(trained, histories, targets)
     best = trained.settings
     windows = range(-len(trained.popularity.scores), 0)
 
+    gains = scores.gains(best)
+
     def better(options: Iterable[RetrievalSettings]) -> RetrievalSettings:
-        return max([best, *options], key=scores.ndcg)
+        nonlocal gains
+        tried = [(option, scores.gains(option)) for option in options]
+        option, found = max(tried, key=lambda pair: float(pair[1].mean()))
+        if not scores.surely_better(found, gains):
+            return best
+        gains = found
+        return option
 
     steps: tuple[Callable[[], Iterable[RetrievalSettings]], ...] = (
         lambda: (replace(best, tower_weight=w) for w in TOWER_WEIGHTS),

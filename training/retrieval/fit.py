@@ -14,6 +14,7 @@ from training.retrieval.popular import content_neighbours, fresh_rows, popularit
 from training.retrieval.recipe import RetrievalRecipe
 from training.retrieval.sequences import Sequences, batches, epoch_windows, padded, sequences
 from training.retrieval.softmax import catalogue_loss, sampled_loss
+from training.retrieval.spectral import spectral_vectors
 from training.retrieval.tower import Towers
 from training.retrieval.trained import TrainedRetrieval
 
@@ -41,7 +42,10 @@ def fit_retrieval(
         cut_us = int(dataset.events.times[index].max()) if len(index) else 0
     rows = catalogue.count + 1
     towers = _fresh_towers(catalogue, histories, recipe, seed)
-    if warm is not None:
+    follow = count_co_visitation(histories, rows, recipe.followers)
+    if warm is None:
+        towers.start_ids(spectral_vectors(histories, follow, recipe.dim))
+    else:
         _start_from(towers, catalogue, warm)
     _train(towers, histories, recipe, seed, recipe.warm_share if warm is not None else 1.0, progress)
     return TrainedRetrieval(
@@ -50,7 +54,7 @@ def fit_retrieval(
         towers=towers.eval(),
         histories=histories,
         user_ids=dataset.user_ids,
-        co_visitation=count_co_visitation(histories, rows, recipe.followers),
+        co_visitation=follow,
         popularity=popularity(histories, rows, cut_us, dataset.has_times, recipe.popular),
         fresh=fresh_rows(catalogue.created, recipe.fresh),
         neighbours=content_neighbours(catalogue.content, recipe.neighbours),
@@ -138,13 +142,24 @@ def _log_chance(histories: Sequences, rows: int) -> Tensor:
 def _loss(towers: Towers, window_BL: Tensor, log_chance_N: Tensor) -> Tensor:
     """Mean cross-entropy of each next item, over the whole catalogue or, where that is large, a sample of it."""
     recipe = towers.recipe
-    rows = len(log_chance_N)
-    keep = (torch.rand(rows, 1) >= recipe.id_dropout).float()
-    vectors = towers.item_vectors(keep)
+    keep = (torch.rand(len(log_chance_N), 1) >= recipe.id_dropout).float()
+    if len(log_chance_N) - 1 <= recipe.full_softmax_to:
+        vectors = towers.item_vectors(keep)
+        states, targets = _next_items(towers, window_BL, vectors)
+        return catalogue_loss(states, vectors[1:], targets - 1)
+    # Only the rows of the batch and the negatives are embedded, so that a step's cost does not grow with the catalogue.
+    drawn = torch.multinomial(log_chance_N.exp(), recipe.negatives, replacement=True)
+    rows, place = torch.unique(
+        torch.cat([torch.zeros(1, dtype=torch.int64), window_BL.flatten(), drawn]), return_inverse=True
+    )
+    vectors = towers.item_vectors(keep, rows)
+    window_BL = place[1 : 1 + window_BL.numel()].view_as(window_BL)
+    states, targets = _next_items(towers, window_BL, vectors)
+    return sampled_loss(states, vectors, targets, place[-len(drawn) :], log_chance_N[drawn])
+
+
+def _next_items(towers: Towers, window_BL: Tensor, vectors_ND: Tensor) -> tuple[Tensor, Tensor]:
+    """States [P, D] and the items [P] that came next, of every place that is no padding."""
     history, target = window_BL[:, :-1], window_BL[:, 1:]
     counted = (history > 0) & (target > 0)
-    states = towers.encode(history, vectors)[counted]
-    targets = target[counted]
-    if rows - 1 <= recipe.full_softmax_to:
-        return catalogue_loss(states, vectors[1:], targets - 1)
-    return sampled_loss(states, vectors, targets, log_chance_N, recipe.negatives)
+    return towers.encode(history, vectors_ND)[counted], target[counted]

@@ -48,14 +48,14 @@ def catalogue_loss(states_PD: Tensor, vectors_ND: Tensor, targets_P: Tensor) -> 
 
 
 def sampled_loss(
-    states_PD: Tensor, vectors_ND: Tensor, targets_P: Tensor, log_chance_N: Tensor, negatives: int
+    states_PD: Tensor, vectors_ND: Tensor, targets_P: Tensor, drawn_K: Tensor, log_chance_K: Tensor
 ) -> Tensor:
-    """Cross-entropy against `negatives` drawn rows, each standing for 1 / (negatives * chance) of the catalogue.
+    """Cross-entropy of P targets against K rows drawn with replacement, each by its chance.
 
-    Bengio and Senécal 2008: the drawn scores less the log of their expected number estimate the full sum.
+    A drawn row stands for 1 / (K * chance) rows, so that the drawn ones estimate the whole catalogue's sum; one that
+    is the target itself does not count. Bengio and Senécal 2008.
     """
-    drawn = torch.multinomial(log_chance_N.exp(), negatives, replacement=True)
-    scores = states_PD @ vectors_ND[drawn].T - (log_chance_N[drawn] + float(np.log(negatives)))
-    scores = scores.masked_fill(drawn[None, :] == targets_P[:, None], -1e9)
+    scores = states_PD @ vectors_ND[drawn_K].T - (log_chance_K + float(np.log(len(drawn_K))))
+    scores = scores.masked_fill(drawn_K[None, :] == targets_P[:, None], -1e9)
     own = (states_PD * vectors_ND[targets_P]).sum(dim=1, keepdim=True)
     return torch.nn.functional.cross_entropy(torch.cat([own, scores], dim=1), torch.zeros_like(targets_P))

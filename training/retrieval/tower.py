@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from penchant.types import Matrix
 from training.retrieval.recipe import RetrievalRecipe
 
 _MASKED = -1e9
@@ -66,10 +67,21 @@ class Towers(nn.Module):
         self.last_norm = nn.LayerNorm(dim)
         self.drop = nn.Dropout(recipe.dropout)
 
-    def item_vectors(self, keep_id_N: Tensor | None = None) -> Tensor:
-        """Vectors [N+1, D]; row 0 is zeros. keep_id_N [N+1, 1] of 0 and 1 says whose id counts."""
-        ids = self.ids_ND * (self.has_id if keep_id_N is None else self.has_id * keep_id_N)
-        return torch.as_tensor(ids + self.project(self.content))
+    def start_ids(self, vectors_ND: Matrix) -> None:
+        """Take over vectors as ids, scaled to the spread of the random ones; rows of zeros keep their random ids."""
+        known = vectors_ND.any(axis=1)
+        if not known.any():
+            return
+        scale = float(self.ids_ND.detach().std()) / max(float(vectors_ND[known].std()), 1e-9)
+        with torch.no_grad():
+            self.ids_ND[torch.from_numpy(known)] = torch.from_numpy(vectors_ND[known] * scale)
+
+    def item_vectors(self, keep_id_N: Tensor | None = None, rows_R: Tensor | None = None) -> Tensor:
+        """Vectors [N+1, D], or of some rows [R, D]; row 0 is zeros. keep_id_N [N+1, 1] says whose id counts: 0 or 1."""
+        weight = self.has_id if keep_id_N is None else self.has_id * keep_id_N
+        if rows_R is None:
+            return torch.as_tensor(self.ids_ND * weight + self.project(self.content))
+        return torch.as_tensor(self.ids_ND[rows_R] * weight[rows_R] + self.project(self.content[rows_R]))
 
     def encode(self, history_BL: Tensor, vectors_ND: Tensor, last_only: bool = False) -> Tensor:
         """States [B, L, D] after each place of the left-padded rows; [B, D] of the newest with last_only."""
