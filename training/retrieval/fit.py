@@ -146,7 +146,7 @@ def _loss(towers: Towers, window_BL: Tensor, log_chance_N: Tensor) -> Tensor:
     if len(log_chance_N) - 1 <= recipe.full_softmax_to:
         vectors = towers.item_vectors(keep)
         states, targets = _next_items(towers, window_BL, vectors)
-        return catalogue_loss(states, vectors[1:], targets - 1)
+        return catalogue_loss(states, vectors, targets)
     # Only the rows of the batch and the negatives are embedded, so that a step's cost does not grow with the catalogue.
     drawn = torch.multinomial(log_chance_N.exp(), recipe.negatives, replacement=True)
     rows, place = torch.unique(

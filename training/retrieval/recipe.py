@@ -30,9 +30,9 @@ class RetrievalRecipe:
     """Share of the budget where training starts from an older model of the same data."""
     min_epochs: int = 2
     max_epochs: int = 60
-    full_softmax_to: int = 30_000
+    full_softmax_to: int = 4000
     """Items up to which the softmax runs over the whole catalogue; beyond, over `negatives` sampled ones."""
-    negatives: int = 4096
+    negatives: int = 1024
     followers: int = 1000
     """Co-visitation keeps this many followers of an item, the strongest."""
     neighbours: int = 30
@@ -49,5 +49,5 @@ def default_retrieval(events: int, users: int, items: int) -> RetrievalRecipe:
     mean = events / max(users, 1)
     length = 200 if mean >= 120 else 100 if mean >= 30 else 50
     if events < 300_000:
-        return RetrievalRecipe(dim=64, history_length=length, budget_tflop=2.0)
-    return RetrievalRecipe(dim=128, history_length=length, budget_tflop=40.0)
+        return RetrievalRecipe(dim=32, history_length=length, budget_tflop=1.5)
+    return RetrievalRecipe(dim=64, history_length=length, budget_tflop=20.0)

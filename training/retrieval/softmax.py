@@ -1,4 +1,4 @@
-"""The softmax over the catalogue: whole, in slices that stay in the cache, or sampled."""
+"""The softmax over the catalogue, whole or sampled, in slices that stay in the cache."""
 
 from typing import Any
 
@@ -6,45 +6,54 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_SLICE = 2_000_000
-"""Scores computed at a time: 8 MB."""
+_SLICE = 500_000
+"""Scores computed at a time: 2 MB."""
 
 
-class _CatalogueLoss(torch.autograd.Function):
-    """Sum of -log softmax, its gradients computed on the way: the scores of a batch would not fit the cache."""
+class _SlicedLoss(torch.autograd.Function):
+    """Sum of -log softmax, its gradients computed on the way: a batch's scores at once would not fit the cache."""
 
     @staticmethod
-    def forward(ctx: Any, states_PD: Tensor, vectors_ND: Tensor, targets_P: Tensor) -> Tensor:
-        """Gradients are kept in ctx."""
-        d_states, d_vectors = torch.empty_like(states_PD), torch.zeros_like(vectors_ND)
+    def forward(
+        ctx: Any,
+        own_P: Tensor,
+        states_PD: Tensor,
+        others_KD: Tensor,
+        offset_K: Tensor,
+        targets_P: Tensor,
+        names_K: Tensor,
+    ) -> Tensor:
+        """Sum over p of log(exp(own) + sum of exp(others + offset)) - own, the others named as the target left out."""
+        d_own, d_states, d_others = torch.empty_like(own_P), torch.empty_like(states_PD), torch.zeros_like(others_KD)
         loss = states_PD.new_zeros(())
-        step = max(1, _SLICE // len(vectors_ND))
+        step = max(1, _SLICE // len(others_KD))
         for start in range(0, len(states_PD), step):
-            states, targets = states_PD[start : start + step], targets_P[start : start + step, None]
-            scores = states @ vectors_ND.T
-            own = scores.gather(1, targets)
-            top = scores.amax(dim=1, keepdim=True)
+            some = slice(start, start + step)
+            own = own_P[some, None]
+            scores = torch.addmm(offset_K[None, :], states_PD[some], others_KD.T)
+            scores.masked_fill_(names_K[None, :] == targets_P[some, None], -torch.inf)
+            top = torch.maximum(scores.amax(dim=1, keepdim=True), own)
             scores.sub_(top).exp_()
-            mass = scores.sum(dim=1, keepdim=True)
+            mass = scores.sum(dim=1, keepdim=True) + (own - top).exp()
             loss += (mass.log() + top - own).sum()
             scores.div_(mass)
-            scores.scatter_add_(1, targets, torch.full_like(own, -1.0))
-            torch.mm(scores, vectors_ND, out=d_states[start : start + step])
-            d_vectors.addmm_(scores.T, states)
-        ctx.save_for_backward(d_states, d_vectors)
+            d_own[some] = ((own - top).exp() / mass - 1.0)[:, 0]
+            torch.mm(scores, others_KD, out=d_states[some])
+            d_others.addmm_(scores.T, states_PD[some])
+        ctx.save_for_backward(d_own, d_states, d_others)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         """The kept gradients, scaled."""
-        d_states, d_vectors = ctx.saved_tensors
-        return d_states * gradients[0], d_vectors * gradients[0], None
+        d_own, d_states, d_others = ctx.saved_tensors
+        return d_own * gradients[0], d_states * gradients[0], d_others * gradients[0], None, None, None
 
 
 def catalogue_loss(states_PD: Tensor, vectors_ND: Tensor, targets_P: Tensor) -> Tensor:
-    """Mean cross-entropy of P targets (indices into the N vectors) over all N: the plain one in half the time."""
-    loss: Tensor = _CatalogueLoss.apply(states_PD, vectors_ND, targets_P)  # type: ignore[no-untyped-call]
-    return loss / max(len(states_PD), 1)
+    """Mean cross-entropy of P targets (rows of the N + 1 vectors) over rows 1..N: the plain one in half the time."""
+    names = torch.arange(1, len(vectors_ND))
+    return _mean_loss(states_PD, vectors_ND, targets_P, names, torch.zeros(len(names)))
 
 
 def sampled_loss(
@@ -55,7 +64,10 @@ def sampled_loss(
     A drawn row stands for 1 / (K * chance) rows, so that the drawn ones estimate the whole catalogue's sum; one that
     is the target itself does not count. Bengio and Senécal 2008.
     """
-    scores = states_PD @ vectors_ND[drawn_K].T - (log_chance_K + float(np.log(len(drawn_K))))
-    scores = scores.masked_fill(drawn_K[None, :] == targets_P[:, None], -1e9)
-    own = (states_PD * vectors_ND[targets_P]).sum(dim=1, keepdim=True)
-    return torch.nn.functional.cross_entropy(torch.cat([own, scores], dim=1), torch.zeros_like(targets_P))
+    return _mean_loss(states_PD, vectors_ND, targets_P, drawn_K, -(log_chance_K + float(np.log(len(drawn_K)))))
+
+
+def _mean_loss(states_PD: Tensor, vectors_ND: Tensor, targets_P: Tensor, names_K: Tensor, offset_K: Tensor) -> Tensor:
+    own = (states_PD * vectors_ND[targets_P]).sum(dim=1)
+    loss: Tensor = _SlicedLoss.apply(own, states_PD, vectors_ND[names_K], offset_K, targets_P, names_K)  # type: ignore[no-untyped-call]
+    return loss / max(len(states_PD), 1)

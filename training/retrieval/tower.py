@@ -15,13 +15,12 @@ class Block(nn.Module):
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.dropout = dropout
         self.before_attention = nn.LayerNorm(dim)
         self.query = nn.Linear(dim, dim)
         self.key_value = nn.Linear(dim, 2 * dim)
         self.mixed = nn.Linear(dim, dim)
         self.before_feed = nn.LayerNorm(dim)
-        self.feed = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim))
+        self.feed = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x_BLD: Tensor, bias_BLL: Tensor, last_only: bool = False) -> Tensor:
@@ -33,9 +32,7 @@ class Block(nn.Module):
             asking = normed
         query = self._split(self.query(asking))
         key, value = (self._split(part) for part in self.key_value(normed).chunk(2, dim=-1))
-        mixed = nn.functional.scaled_dot_product_attention(
-            query, key, value, bias_BLL[:, None], self.dropout if self.training else 0.0
-        )
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, bias_BLL[:, None])
         x_BLD = x_BLD + self.drop(self.mixed(mixed.transpose(1, 2).flatten(2)))
         return torch.as_tensor(x_BLD + self.drop(self.feed(self.before_feed(x_BLD))))
 
