@@ -20,8 +20,10 @@ from services.runtime.channels import Metadata
 from services.runtime.wire_errors import error_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
-SERVICES = ("penchant.v1.RecommenderService", "penchant.v1.IngestionService")
+RECOMMENDER = messages.DESCRIPTOR.services_by_name["RecommenderService"].full_name
 _INGESTION = ingestion_service_pb2.DESCRIPTOR.services_by_name["IngestionService"]
+SERVICES = (RECOMMENDER, _INGESTION.full_name)
+"""Of the front door as a service of its own."""
 
 
 @dataclass(frozen=True, slots=True)

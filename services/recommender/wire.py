@@ -199,7 +199,8 @@ def _as_of_us(request: messages.RecommendItemsRequest, now_us: int) -> int:
     if not request.HasField("as_of"):
         return now_us
     as_of: Timestamp = request.as_of
-    return validate.check_time("as_of", as_of.seconds, as_of.nanos, now_us)
+    # The store takes 0 for no time at all.
+    return max(validate.check_time("as_of", as_of.seconds, as_of.nanos, now_us), 1)
 
 
 def _keys(tenant: str, item_ids: Iterable[str]) -> Keys:
