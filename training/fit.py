@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from penchant.bundle import FORMAT, Manifest, ModelSpec, file_checksums, publish, verify, write_manifest
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bars:
             fitted = fit(dataset, recipe, options.bundles, options.seed, protocol, _bars(bars))
     except PenchantError as error:
-        console.print(f"[red]fit:[/red] {error}", highlight=False, soft_wrap=True)
+        console.print(f"[red]fit:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 2
     result = {
         "dataset": dataset.name,

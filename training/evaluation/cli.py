@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from penchant.bundle import current, read_manifest
@@ -34,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result = evaluate(options, console)
     except PenchantError as error:
-        console.print(f"[red]evaluate:[/red] {error}", highlight=False, soft_wrap=True)
+        console.print(f"[red]evaluate:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 2
     except grpc.aio.AioRpcError as error:
         said = f"the stack answered {error.code().name}: {error.details()}"
-        console.print(f"[red]evaluate:[/red] {said}", highlight=False, soft_wrap=True)
+        console.print(f"[red]evaluate:[/red] {escape(str(said))}", highlight=False, soft_wrap=True)
         return 2
     print_tables(result, console)
     line = json.dumps(result)
