@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
+    "describe": ("training.data.describe", "what a data set holds and what cleaning did"),
     "fit": ("training.fit", "train retrieval and ranking, publish a bundle"),
     "evaluate": ("training.evaluation.cli", "what a bundle is worth on the held-out part, offline or through a stack"),
     "generate": ("training.data.generator.cli", "make a data set with a known truth"),

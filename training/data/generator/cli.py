@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = _check(options, console) if options.check else _generate(options, console)
         print(json.dumps(result))
     except PenchantError as error:
-        console.print(f"[red]{type(error).__name__}[/red]: {error}", highlight=False)
+        console.print(f"[red]generate:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 1
     return 1 if result.get("outside") else 0
 
