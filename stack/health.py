@@ -7,6 +7,8 @@ from typing import Protocol
 import grpc
 import redis
 from grpc_health.v1 import health_pb2
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 
 class Health(Protocol):
@@ -51,7 +53,8 @@ class RedisHealth:
 
     def why_not(self, timeout_s: float) -> str:
         """A server that loads its file answers, but is not ready."""
-        client = redis.Redis.from_url(self.url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+        once = Retry(NoBackoff(), 0)  # by itself the client goes on trying for ten seconds
+        client = redis.Redis.from_url(self.url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=once)
         try:
             client.ping()
         except redis.BusyLoadingError:

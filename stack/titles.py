@@ -24,12 +24,22 @@ def _described(folder: Path) -> dict[str, str]:
         items = tomllib.loads((folder / "dataset.toml").read_text())["items"]
         file, key, texts = folder / items["files"][0], items["id"], items["text"]
         text = texts[0] if isinstance(texts, list) else texts
+        if file.suffix == ".parquet":
+            return _parquet(file, key, text)
         rows = _rows(file, items.get("delimiter", ","))
         header = next(rows)
         item, title = header.index(key), header.index(text)
         return {row[item]: row[title][:_LONGEST] for row in rows if len(row) > max(item, title)}
     except (OSError, KeyError, IndexError, TypeError, ValueError, StopIteration, csv.Error):
         return {}
+
+
+def _parquet(file: Path, key: str, text: str) -> dict[str, str]:
+    import pyarrow.parquet as pq  # with the training extra alone
+
+    table = pq.read_table(file, columns=[key, text])
+    pairs = zip(table[key].to_pylist(), table[text].to_pylist(), strict=True)
+    return {str(item): title[:_LONGEST] for item, title in pairs if title}
 
 
 def _rows(file: Path, delimiter: str) -> Iterator[list[str]]:

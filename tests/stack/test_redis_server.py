@@ -6,6 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from stack.ports import free_port, is_free
 from stack.redis_server import redis_spec
@@ -44,5 +46,5 @@ def test_redis_asks_for_its_password_and_shows_it_to_nobody_else(tmp_path: Path)
     assert stat.S_IMODE((tmp_path / "redis" / "redis.conf").stat().st_mode) == 0o600
     with Supervisor(tmp_path / "run") as supervisor:
         supervisor.start(spec)
-        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+        with redis.Redis(port=port, retry=Retry(NoBackoff(), 0)) as stranger, pytest.raises(redis.AuthenticationError):
             stranger.get("key")
