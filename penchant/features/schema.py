@@ -85,6 +85,10 @@ class FeatureSchema:
         """[K] days; 0 does not decay."""
         return np.array([slot.half_life_days for slot in self.slots])
 
+    @cached_property
+    def _starts(self) -> NDArray[np.float64]:
+        return np.array([slot.start for slot in self.slots])
+
     @property
     def user_dense_names(self) -> tuple[str, ...]:
         """Fu columns of UserState.dense."""
@@ -113,7 +117,7 @@ class FeatureSchema:
 
     def empty_slots(self, rows: int) -> Slots:
         """Slots of entities without events, float64 [rows, K]."""
-        return np.tile(np.array([slot.start for slot in self.slots]), (rows, 1))
+        return np.tile(self._starts, (rows, 1))
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, for the manifest and the plan."""

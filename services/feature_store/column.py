@@ -1,8 +1,8 @@
 """One feature over many entities, as a column that numpy and the wire read in place."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,11 @@ NUMPY: dict[str, Any] = {
 _NO_OFFSETS = np.empty(0, np.int64)
 
 
-class Status(IntEnum):
-    """Why a value is or is not there; the numbers are those of penchant.v1.FeatureStatus."""
+class Status:
+    """Why a value is or is not there; the numbers are those of penchant.v1.FeatureStatus.
+
+    Plain numbers: they are compared for every cell, and an enum's members are slow to reach.
+    """
 
     PRESENT = 1
     NULL = 2
@@ -46,27 +49,23 @@ class Column:
     def __len__(self) -> int:
         return len(self.statuses)
 
-    def present(self, i: int) -> bool:
-        """Whether cell i holds a value."""
-        return bool(self.statuses[i] == Status.PRESENT)
-
     def cell(self, i: int) -> Any:
         """Cell i as Python or numpy value; None where not present."""
-        if self.statuses[i] != Status.PRESENT:
-            return None
-        if not len(self.offsets):
-            return self.values[i].item()
-        cut = self.values[self.offsets[i] : self.offsets[i + 1]]
-        match self.dtype:
-            case "string":
-                return cut.tobytes().decode()
-            case "bytes":
-                return cut.tobytes()
-            case "string[]":
-                return [part.decode() for part in unpack_parts(cut.tobytes())]
-            case "bytes[]":
-                return unpack_parts(cut.tobytes())
-        return cut
+        return self.cells(i, i + 1)[0]
+
+    def cells(self, start: int = 0, end: int | None = None) -> list[Any]:
+        """Cells as Python or numpy values; None where not present."""
+        present = (self.statuses[start:end] == Status.PRESENT).tolist()
+        if self.dtype in NUMPY:
+            found = self.values[start:end].tolist()
+        else:
+            cuts = self.offsets[start : None if end is None else end + 1].tolist()
+            values = self.values
+            found = [values[a:b] for a, b in pairwise(cuts)]
+            read = _READ.get(self.dtype)
+            if read is not None:
+                found = [read(cut.tobytes()) for cut in found]
+        return found if all(present) else [cell if p else None for cell, p in zip(found, present, strict=True)]
 
     @classmethod
     def of(cls, dtype: str, cells: Sequence[Any]) -> "Column":
@@ -136,3 +135,11 @@ def _encoded(cell: str | bytes | None) -> bytes:
     if cell is None:
         return b""
     return cell.encode() if isinstance(cell, str) else cell
+
+
+_READ: dict[str, Callable[[bytes], Any]] = {
+    "string": bytes.decode,
+    "bytes": bytes,
+    "string[]": lambda packed: [part.decode() for part in unpack_parts(packed)],
+    "bytes[]": unpack_parts,
+}

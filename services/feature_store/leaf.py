@@ -94,9 +94,10 @@ class FeatureStore:
         applied = self.applied
         columns = await self.store.read(USER_FEATURES, user_keys, as_of_us, deadline_s)
         schema = self._schema()
+        cells = zip(*(column.cells() for column in columns), strict=True)
         users = tuple(
-            state_of(schema, key, {n: c.cell(i) for n, c in zip(USER_NAMES, columns, strict=True)}, as_of_us)
-            for i, key in enumerate(user_keys.tolist())
+            state_of(schema, key, dict(zip(USER_NAMES, row, strict=True)), as_of_us)
+            for key, row in zip(user_keys.tolist(), cells, strict=True)
         )
         return FetchedUsers(users, applied, self.item_table_position)
 

@@ -4,7 +4,8 @@ Every entity holds, in the same HSET as its features, the position of the newest
 entries again, after a crash or an outage, skips what is already in.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,20 +54,27 @@ class Projector:
         by_user: dict[int, list[tuple[int, Entry]]] = {}
         for position, entry in entries:
             by_user.setdefault(entry.user_key, []).append((position, entry))
+        counted = [(p, e) for p, e in entries if isinstance(e, Event) and counts_for_items(e)]
+        # Both to their end, also where one fails: nothing may still be writing when the same entries come again.
+        failures = await asyncio.gather(
+            self._apply_all_users(schema, by_user), self._apply_items(schema, counted), return_exceptions=True
+        )
+        for failure in failures:
+            if failure is not None:
+                raise failure
+
+    async def _apply_all_users(self, schema: FeatureSchema, by_user: Mapping[int, Sequence[tuple[int, Entry]]]) -> None:
         keys = list(by_user)
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
             await self._apply_users(schema, np.array(chunk, np.int64), [by_user[key] for key in chunk])
-        await self._apply_items(schema, [(p, e) for p, e in entries if isinstance(e, Event) and counts_for_items(e)])
 
     async def _apply_users(
         self, schema: FeatureSchema, keys: Keys, entries: Sequence[Sequence[tuple[int, Entry]]]
     ) -> None:
         columns = await self._store.read(USER_FEATURES, keys, 0)
-        users = [
-            UserFeatures.from_stored(schema, {n: c.cell(i) for n, c in zip(USER_NAMES, columns, strict=True)})
-            for i in range(len(keys))
-        ]
+        cells = zip(*(column.cells() for column in columns), strict=True)
+        users = [UserFeatures.from_stored(schema, dict(zip(USER_NAMES, row, strict=True))) for row in cells]
         acted: dict[int, None] = {}
         described: dict[int, int] = {}
         rows, events = [], []
@@ -119,8 +127,7 @@ class Projector:
         counters, times, applied = await self._store.read(_ITEM_FEATURES, keys, 0)
         width = len(schema.slots)
         slots = schema.empty_slots(len(keys))
-        for i in range(len(keys)):
-            cell = counters.cell(i)
+        for i, cell in enumerate(counters.cells()):
             if cell is not None and len(cell) == width:
                 slots[i] = cell
         fresh = positions > applied.values[rows]
