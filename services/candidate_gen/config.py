@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-from services.runtime.config import LeafSettings
+from services.runtime.config import LeafSettings, Port
 
 
 class CandidateGenSettings(LeafSettings):
     """Settings of the process."""
 
-    port: int = 50052
+    port: Port = 50052
     index: Literal["auto", "hnsw", "exact"] = "auto"
     """Nearest-neighbour search: auto takes hnsw from 1,000 items up."""

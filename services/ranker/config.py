@@ -1,9 +1,9 @@
 """What the ranker can be told: [ranker] of penchant.toml."""
 
-from services.runtime.config import LeafSettings
+from services.runtime.config import LeafSettings, Port
 
 
 class RankerSettings(LeafSettings):
     """Settings of the process."""
 
-    port: int = 50053
+    port: Port = 50053

@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource
@@ -20,6 +20,7 @@ TOKEN_VARIABLE = "PENCHANT_TOKEN"
 """The client's token; servers do not read it."""
 DEFAULT_FILE = Path("penchant.toml")
 
+Port = Annotated[int, Field(ge=0, le=65_535)]
 S = TypeVar("S", bound="ServerSettings")
 
 
@@ -30,7 +31,7 @@ class ServerSettings(BaseModel):
 
     host: str = "127.0.0.1"
     """Address to listen on. Beyond loopback it needs TLS, a token, or allow_insecure."""
-    port: int = Field(default=50051, ge=0, le=65_535)
+    port: Port = 50051
     """0 lets the system choose."""
     bundles: Path = Path("bundles")
     """Folder of bundles with its CURRENT pointer."""
@@ -42,9 +43,9 @@ class ServerSettings(BaseModel):
     """PEM private key of tls_certificate."""
     allow_insecure: bool = False
     """Listen beyond loopback without TLS and token."""
-    health_port: int = Field(default=0, ge=0, le=65_535)
+    health_port: Port = 0
     """Serve health checks alone here too, without TLS (the kubelet's gRPC probe speaks none); 0 is off."""
-    metrics_port: int = Field(default=0, ge=0, le=65_535)
+    metrics_port: Port = 0
     """Prometheus metrics over HTTP; 0 is off."""
     metrics_host: str = "127.0.0.1"
     """Address of metrics_port. Beyond loopback it needs allow_insecure: it asks for no token."""

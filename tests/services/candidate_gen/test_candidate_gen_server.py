@@ -96,7 +96,7 @@ async def test_candidates_come_over_the_wire(stub: Any, pristine: Path) -> None:
     state = UserState(
         key("", "u1"), True, history, np.arange(3), np.full(3, 2), np.full(3, np.nan, np.float32), np.sort(history)
     )
-    response = await stub.RetrieveCandidates(request(state), timeout=5)
+    response = await stub.RetrieveCandidates(request(state), timeout=60)
     found = candidates_from_proto(response.candidates)
     ids = ItemTable.open(pristine / "walks-1").ids
     assert len(found.rows) == 20
@@ -108,7 +108,7 @@ async def test_candidates_come_over_the_wire(stub: Any, pristine: Path) -> None:
 async def test_similar_users_come_over_the_wire(stub: Any) -> None:
     history = keys("", ["i10", "i12"])
     state = UserState(key("", "u1"), True, history, np.arange(2), np.full(2, 2), np.zeros(2, np.float32))
-    response = await stub.RetrieveCandidates(request(state, similar_users=True, max_candidates=3), timeout=5)
+    response = await stub.RetrieveCandidates(request(state, similar_users=True, max_candidates=3), timeout=60)
     assert len(unpack(response.similar_user_keys, np.int64, "")) == 3
     assert len(unpack(response.similar_user_scores, np.float32, "")) == 3
 
@@ -137,7 +137,7 @@ async def test_similar_users_come_over_the_wire(stub: Any) -> None:
 )
 async def test_a_bad_request_is_refused_with_its_field(stub: Any, options: dict[str, Any], field: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub.RetrieveCandidates(request(**options), timeout=5)
+        await stub.RetrieveCandidates(request(**options), timeout=60)
     error = error_of(caught.value)
     assert isinstance(error, InvalidArgument)
     assert error.field == field
@@ -147,13 +147,13 @@ async def test_columns_of_a_user_that_are_not_aligned_are_refused(stub: Any) -> 
     bad = request()
     bad.user.history_keys = pack(np.arange(3), np.int64)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub.RetrieveCandidates(bad, timeout=5)
+        await stub.RetrieveCandidates(bad, timeout=60)
     assert str(error_of(caught.value)) == "user.history_times: 0 values for 3 history_keys"
 
 
 async def test_an_unknown_bundle_is_a_failed_precondition(stub: Any) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub.RetrieveCandidates(request(bundle_version="v9"), timeout=5)
+        await stub.RetrieveCandidates(request(bundle_version="v9"), timeout=60)
     assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert isinstance(error_of(caught.value), UnknownBundle)
 
@@ -164,7 +164,7 @@ async def test_it_follows_the_items_over_broken_connections_and_snapshots(
     fake, _ = store
 
     async def all_keys() -> set[int]:
-        response = await stub.RetrieveCandidates(request(max_candidates=2000), timeout=5)
+        response = await stub.RetrieveCandidates(request(max_candidates=2000), timeout=60)
         found = candidates_from_proto(response.candidates)
         return set(found.keys.tolist()) or set(found.rows.tolist())
 

@@ -50,19 +50,19 @@ def request(rows: list[int], **options: Any) -> messages.RankCandidatesRequest:
 
 
 async def test_scores_come_over_the_wire(stub: Any) -> None:
-    response = await stub.RankCandidates(request([5, 1, 9], return_features=True), timeout=5)
+    response = await stub.RankCandidates(request([5, 1, 9], return_features=True), timeout=60)
     assert list(response.tasks) == ["engage"]
     assert len(unpack(response.scores, np.float32, "")) == 3
     assert len(unpack(response.features, np.float32, "")) % 3 == 0
     assert len(response.features) > 0
-    empty = await stub.RankCandidates(request([]), timeout=5)
+    empty = await stub.RankCandidates(request([]), timeout=60)
     assert empty.scores == b""
     assert list(empty.tasks) == ["engage"]
 
 
 async def failure(stub: Any, message: messages.RankCandidatesRequest) -> Exception:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub.RankCandidates(message, timeout=5)
+        await stub.RankCandidates(message, timeout=60)
     return error_of(caught.value)
 
 
