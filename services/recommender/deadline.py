@@ -7,7 +7,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 _RESERVE = 0.1
 _LEAST_RESERVE_S = 0.01
-_MOST_RESERVE_S = 0.1
+_MOST_RESERVE_S = 0.25
 
 
 class Deadline:

@@ -10,6 +10,8 @@ from penchant.ranking import slate_score
 from services.recommender.deadline import limited
 from services.recommender.query import Pool, Query, Scored
 
+_SHARE = 0.8
+
 
 @dataclass(frozen=True, slots=True)
 class RankerScorer:
@@ -27,7 +29,7 @@ class RankerScorer:
             manifest.version, query.user, pool.candidates, query.as_of_us, query.return_features
         )  # fmt: skip
         try:
-            ranked = await limited(lambda s: self.leaf.rank(wanted, s), query.deadline.left_s())
+            ranked = await limited(lambda s: self.leaf.rank(wanted, s), query.deadline.left_s(_SHARE))
             scores = slate_score(ranked.scores, ranked.tasks, manifest.task_weights)
             if len(scores) != len(pool):
                 raise ValueError(f"the ranker gave {len(scores)} scores for {len(pool)} candidates")

@@ -1,0 +1,109 @@
+"""Leaves that die or freeze under a running front door: the slate comes, in time, and names the stage."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from penchant.answers import Slate
+from penchant.client import Client
+from penchant.errors import ServiceUnavailable
+from penchant.writes import EventWrite
+
+DEADLINE_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def four(start_stack: Any, new_redis: Callable[[], str]) -> Any:
+    """Four services, with a user who hid i1 and clicked i2 and i3."""
+    stack = start_stack("separate", new_redis(), status_poll_s="0.1")
+    events = [("hide", "i1"), ("click", "i2"), ("click", "i3")]
+    written = stack.client().write_events(
+        [EventWrite(user_id="ann", item_id=item, event_type=kind) for kind, item in events]
+    )  # fmt: skip
+    assert written.accepted == 3
+    well(stack)
+    return stack
+
+
+def well(stack: Any) -> None:
+    """Waits until slates come undegraded again."""
+    client, deadline = stack.client(), time.monotonic() + 30
+    while client.recommend_items(5, user_id="ann").degraded_stages:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@contextmanager
+def frozen(stack: Any, *services: str) -> Iterator[None]:
+    """The processes do nothing, and their connections stay open."""
+    pids = [stack.pid(service) for service in services]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        well(stack)
+
+
+@contextmanager
+def killed(stack: Any, service: str) -> Iterator[None]:
+    """The process is gone; the supervisor starts it again half a second later."""
+    os.kill(stack.pid(service), signal.SIGKILL)
+    try:
+        yield
+    finally:
+        well(stack)
+
+
+def asked(client: Client, **fields: Any) -> tuple[Slate, float]:
+    started = time.monotonic()
+    slate = client.recommend_items(10, user_id="ann", **fields)
+    return slate, time.monotonic() - started
+
+
+STAGES = {"ranker": "score", "candidate_gen": "retrieve", "feature_store": "hydrate_query"}
+
+
+@pytest.mark.parametrize("service", STAGES)
+@pytest.mark.parametrize("fault", [killed, frozen])
+def test_a_lost_leaf_costs_its_stage_and_no_more(four: Any, service: str, fault: Any) -> None:
+    client = four.client(deadline_s=DEADLINE_S)
+    with fault(four, service):
+        slate, took_s = asked(client)
+    assert took_s < DEADLINE_S
+    assert len({item.item_id for item in slate.items}) == 10
+    (stage,) = slate.degraded_stages
+    assert stage.startswith(f"{STAGES[service]}:")
+    if service != "feature_store":
+        assert not {"i1", "i2", "i3"} & {item.item_id for item in slate.items}
+    assert bool(slate.items[0].task_scores) == (service != "ranker")
+
+
+def test_frozen_leaves_altogether_still_leave_a_slate_in_time(four: Any) -> None:
+    client = four.client(deadline_s=DEADLINE_S)
+    with frozen(four, *STAGES):
+        slate, took_s = asked(client)
+    assert took_s < DEADLINE_S
+    assert len(slate.items) == 10
+    assert {stage.split(":")[0] for stage in slate.degraded_stages} == set(STAGES.values())
+
+
+def test_a_frozen_store_does_not_hold_a_write_beyond_its_deadline(four: Any) -> None:
+    client = four.client(deadline_s=0.5)
+    with frozen(four, "feature_store"):
+        started = time.monotonic()
+        with pytest.raises(ServiceUnavailable):
+            client.write_events([EventWrite(user_id="ann", item_id="i4", event_type="view")])
+        assert time.monotonic() - started < 1.0
+
+
+def test_the_front_door_itself_never_went_down(four: Any) -> None:
+    assert four.supervisor.process("recommender")["restarts"] == 0
+    assert "Traceback" not in (four.folder / "run" / "recommender.log").read_text()
