@@ -152,7 +152,9 @@ def _types(description: Description, table: Mapping[str, Any], source: Source, c
         constant = description.text(table.get("type", "click"), "events.type")
         constant = mapping.get(constant, constant)
         if constant not in EVENT_TYPES:
-            raise description.wrong(f"events.type is {constant!r}: {_known_types()}", "type")
+            raise description.wrong(
+                f"events.type is {constant!r}: give one of {', '.join(sorted(EVENT_TYPES))}", "type"
+            )
         return pl.Series("type", [constant], dtype=pl.String).new_from_index(0, len(source.frame))
     written = texts(source.frame[column], lambda row, reason: source.fault(row, column, reason))
     types = written.replace(mapping) if mapping else written

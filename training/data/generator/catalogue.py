@@ -69,7 +69,7 @@ class Catalogue:
 def make_catalogue(settings: GeneratorSettings, rng: np.random.Generator) -> Catalogue:
     """All items that will ever live."""
     count = settings.items
-    topics = _topics(int(np.clip(count // 25, 4, 5_000)), rng)
+    topics = _topics(int(np.clip(count // 40, 4, 5_000)), rng)
     share = topics.weight**0.5
     topic = np.sort(rng.choice(len(share), count, p=share / share.sum()))
     first = np.searchsorted(topic, np.arange(len(share) + 1))

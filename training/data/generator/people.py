@@ -55,9 +55,9 @@ class People:
         level = self.price_level[users]
         taste = np.empty((len(users), FACTOR_DIM), np.float32)
         taste[:, :TOPIC_DIM] = 5.0 * wanted
-        taste[:, TOPIC_DIM : TOPIC_DIM + STYLE_DIM] = 1.2 * self.style[users]
-        taste[:, -2] = 0.7 * level
-        taste[:, -1] = -0.35
+        taste[:, TOPIC_DIM : TOPIC_DIM + STYLE_DIM] = 1.7 * self.style[users]
+        taste[:, -2] = 0.9 * level
+        taste[:, -1] = -0.45
         return taste
 
     def has_seen(self, users: Numbers, items: Numbers) -> NDArray[np.bool_]:

@@ -100,7 +100,7 @@ class Market:
     def of_day(cls, catalogue: Catalogue, trend: NDArray[np.float64], day_us: int) -> "Market":
         """trend [T]: weight of each topic."""
         age_days = np.maximum(day_us - catalogue.born_us, 0) / DAY_US
-        weight = np.exp(1.2 * catalogue.quality.astype(np.float64)) * (0.5 + np.exp(-age_days / 14.0))
+        weight = np.exp(1.5 * catalogue.quality.astype(np.float64)) * (0.5 + np.exp(-age_days / 14.0))
         weight *= trend[catalogue.topic]
         on_offer = (catalogue.born_us < day_us + DAY_US) & (catalogue.dies_us > day_us)
         return cls(np.cumsum(np.where(on_offer, weight, 0.0)), day_us)
@@ -245,7 +245,7 @@ class Walk:
             axis=1,
         )
         log_odds = np.einsum("bmd,bd->bm", catalogue.factors[candidates], taste) - THRESHOLD
-        log_odds += 0.8 * catalogue.quality[candidates]
+        log_odds += catalogue.quality[candidates]
         age_days = (clock[:, None] - catalogue.born_us[candidates]) / DAY_US
         log_odds += (0.8 * np.exp(-np.maximum(age_days, 0.0) / 7.0)).astype(np.float32)
         follows = slice(_SOURCES["topic"], _SOURCES["topic"] + _SOURCES["successors"])
