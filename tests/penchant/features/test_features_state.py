@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penchant.events import EVENT_TYPES
+from penchant.features import FeatureSchema, UserFeatures, apply_to_users, state_of
+from penchant.features.kinds import DAY_US, accumulate
+from penchant.leaves import HISTORY_LENGTH, SEEN_LENGTH
+
+SCHEMA = FeatureSchema.default(
+    has_times=True, has_values=True, item_attributes={}, user_attributes={"plan": ("free", "paid")}
+)
+CODES = [kind.code for kind in EVENT_TYPES.values()]
+START_US = 1_700_000_000_000_000
+
+# Distinct times: among equal times the log's order counts, so a shuffle may differ by right.
+histories = st.lists(
+    st.tuples(
+        st.integers(0, 400 * DAY_US),
+        st.integers(1, 12),
+        st.sampled_from(CODES),
+        st.one_of(st.just(float("nan")), st.sampled_from([0.5, 1.0, 3.5, 4.0, 5.0, 1000.25])),
+    ),
+    min_size=1,
+    max_size=40,
+    unique_by=lambda row: row[0],
+)
+
+
+def columns(rows):
+    times, keys, types, values = zip(*rows, strict=True)
+    return (
+        np.array(keys, np.int64), np.array(types, np.int64), np.array(values, np.float64),
+        np.array(times, np.int64) + START_US,
+    )  # fmt: skip
+
+
+def replayed(rows, cuts=()) -> UserFeatures:
+    user = UserFeatures.empty(SCHEMA)
+    for part in np.split(np.arange(len(rows)), sorted(cuts)):
+        if len(part):
+            user.apply_columns(*columns([rows[i] for i in part]))
+    return user
+
+
+def assert_same(a: UserFeatures, b: UserFeatures) -> None:
+    one, other = a.state(1, START_US + 500 * DAY_US), b.state(1, START_US + 500 * DAY_US)
+    for name in ("history_keys", "history_times", "history_types", "history_values", "seen_keys", "hidden_keys"):
+        assert np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name == "history_values"), name
+    exact = [k for k, slot in enumerate(SCHEMA.slots) if not slot.half_life_days]
+    assert np.array_equal(a.slots[0, exact], b.slots[0, exact])
+    assert np.allclose(a.slots, b.slots, rtol=1e-9, atol=1e-12)
+    assert a.state_time == b.state_time
+
+
+@settings(deadline=None)
+@given(histories, st.randoms(), st.lists(st.integers(0, 40), max_size=4))
+def test_any_order_and_any_batches_end_as_a_sorted_replay(rows, random, cuts):
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    assert_same(replayed(shuffled, cuts), replayed(sorted(rows)))
+
+
+@settings(deadline=None)
+@given(histories, st.integers(0, 40))
+def test_storing_and_reading_back_changes_nothing(rows, cut):
+    user = replayed(rows[:cut]) if rows[:cut] else UserFeatures.empty(SCHEMA)
+    user.set_attributes({"plan": "paid"})
+    read = UserFeatures.from_stored(SCHEMA, user.to_stored())
+    for one in (user, read):
+        if rows[cut:]:
+            one.apply_columns(*columns(rows[cut:]))
+    assert_same(user, read)
+    assert np.array_equal(user.slots, read.slots)
+    direct = state_of(SCHEMA, 1, user.to_stored(), START_US)
+    state = user.state(1, START_US)
+    for name in ("found", "applied_position"):
+        assert getattr(direct, name) == getattr(state, name)
+    for name in ("history_keys", "seen_keys", "hidden_keys", "dense"):
+        assert np.array_equal(getattr(direct, name), getattr(state, name)), name
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(histories, min_size=1, max_size=4))
+def test_many_users_at_once_equal_each_alone(users):
+    together = [UserFeatures.empty(SCHEMA) for _ in users]
+    rows = [(i, row) for i, mine in enumerate(users) for row in mine]
+    apply_to_users(together, np.array([i for i, _ in rows]), *columns([row for _, row in rows]))
+    for found, mine in zip(together, users, strict=True):
+        assert_same(found, replayed(mine))
+
+
+@settings(deadline=None)
+@given(histories)
+def test_a_decayed_sum_is_the_sum_of_what_each_event_is_worth_now(rows):
+    keys, types, values, times = columns(rows)
+    slots, state = accumulate(
+        SCHEMA.slots, SCHEMA.empty_slots(1), np.zeros(1, np.int64), np.zeros(len(keys), np.int64), types, values, times
+    )
+    for k, slot in enumerate(SCHEMA.slots):
+        if slot.half_life_days:
+            amounts = slot.amounts(types, values, times)
+            worth = np.nansum(amounts * 0.5 ** ((state[0] - times) / DAY_US / slot.half_life_days))
+            assert slots[0, k] == pytest.approx(worth, rel=1e-9, abs=1e-12)
+
+
+def test_the_history_keeps_the_newest_and_a_late_event_finds_its_place():
+    rows = [(day * DAY_US, day + 1, 2, float("nan")) for day in range(HISTORY_LENGTH + 50)]
+    user = replayed(rows)
+    assert user.state(1, START_US).history_keys.tolist() == list(range(51, HISTORY_LENGTH + 51))
+    user.apply_columns(*columns([(100 * DAY_US + 5, 999, 2, float("nan"))]))
+    keys = user.state(1, START_US).history_keys.tolist()
+    assert len(keys) == HISTORY_LENGTH
+    assert keys[keys.index(999) - 1 : keys.index(999) + 2] == [101, 999, 102]
+    user.apply_columns(*columns([(5, 777, 2, float("nan"))]))
+    assert 777 not in user.state(1, START_US).history_keys
+    assert 777 in user.state(1, START_US).seen_keys
+
+
+def test_seen_items_are_more_than_the_history_and_bounded():
+    rows = [(i, i + 1, 2, float("nan")) for i in range(SEEN_LENGTH + 5)]
+    user = replayed(rows)
+    assert len(user.state(1, START_US).seen_keys) == SEEN_LENGTH
+    assert 5 not in user.state(1, START_US).seen_keys
+    assert SEEN_LENGTH + 5 in user.state(1, START_US).seen_keys
+
+
+def test_equal_times_keep_the_logs_order():
+    rows = [(7, key, 2, float("nan")) for key in (3, 1, 2)]
+    assert replayed(rows).state(1, START_US).history_keys.tolist() == [3, 1, 2]
+    assert replayed(rows, cuts=[1, 2]).state(1, START_US).history_keys.tolist() == [3, 1, 2]
+
+
+def test_types_without_item_count_but_enter_no_sequence():
+    user = replayed([(5, 0, EVENT_TYPES["search"].code, float("nan"))])
+    state = user.state(1, START_US)
+    assert state.found
+    assert len(state.history_keys) == 0
+    assert len(state.seen_keys) == 0
