@@ -57,9 +57,16 @@ class ItemFeed:
 
 
 def _apply(table: ItemTable, changes: Sequence[ItemChange], embed: Embed | None) -> None:
-    if changes:
-        content = content_vectors(item_tokens(change.attributes, table.tags, table.numeric) for change in changes)
+    if not changes:
+        return
+    content = content_vectors(item_tokens(change.attributes, table.tags, table.numeric) for change in changes)
+    try:
         table.apply(changes, content, embed)
+    except Exception as error:
+        if embed is None:
+            raise
+        _log.error("new items are not embedded", error=repr(error), positions=[c.position for c in changes[:10]])
+        table.apply(changes, content)
 
 
 async def watch_feature_store(channel: grpc.aio.Channel, feed: ItemFeed, metadata: Metadata = ()) -> None:
@@ -75,5 +82,7 @@ async def watch_feature_store(channel: grpc.aio.Channel, feed: ItemFeed, metadat
                 retry_s = _FIRST_RETRY_S
         except grpc.aio.AioRpcError as error:
             _log.warning("item changes interrupted", code=error.code().name, reason=error.details())
+        except Exception as error:
+            _log.error("item changes not applied", error=repr(error), exc_info=error)
         await asyncio.sleep(retry_s)
         retry_s = min(2 * retry_s, _LAST_RETRY_S)

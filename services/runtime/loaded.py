@@ -11,7 +11,7 @@ from penchant.bundle import Manifest, ModelSpec, TensorSpec
 from penchant.content import CONTENT_DIM
 from penchant.errors import BundleMismatch
 from penchant.features import FeatureSchema
-from penchant.item_table import ItemTable
+from penchant.item_table import Embed, ItemTable
 from penchant.ranking import HISTORY_SIGNALS
 from penchant.retrieval import RETRIEVAL_FEATURES, RetrievalModel, Search, exact_search
 from penchant.retrieval.index import HNSW_FROM, hnsw_search
@@ -29,21 +29,16 @@ class LoadedBundle:
     manifest: Manifest
     schema: FeatureSchema
     table: ItemTable
+    embed: Embed
+    """Content vectors to item embeddings by the item tower; zeros without one. It holds nothing but the tower, so a
+    feed that keeps it does not keep the bundle."""
     retrieval: RetrievalModel | None = None
     ranker: Session | None = None
-    item_tower: Session | None = None
 
     @property
     def version(self) -> str:
         """The bundle's."""
         return self.manifest.version
-
-    def embed(self, content: Matrix) -> Matrix:
-        """Embeddings [n, D] of content vectors by the bundle's item tower; zeros without one."""
-        if self.item_tower is None or len(content) == 0:
-            return np.zeros((len(content), self.manifest.embedding_dim), np.float32)
-        name = self.manifest.models["item_tower"].inputs[0].name
-        return np.asarray(self.item_tower({name: np.ascontiguousarray(content, np.float32)}), np.float32)
 
 
 def load_bundle(
@@ -64,9 +59,9 @@ def load_bundle(
             manifest,
             schema,
             table,
+            _embedder(folder, manifest, table),
             _retrieval(folder, manifest, table, index) if retrieval else None,
             _ranker(folder, manifest, schema) if ranking and "ranker" in models else None,
-            _item_tower(folder, manifest, table) if "item_tower" in models else None,
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise BundleMismatch(
@@ -164,11 +159,16 @@ def _ranker(folder: Path, manifest: Manifest, schema: FeatureSchema) -> Session:
     return open_session(folder, spec)
 
 
-def _item_tower(folder: Path, manifest: Manifest, table: ItemTable) -> Session:
+def _embedder(folder: Path, manifest: Manifest, table: ItemTable) -> Embed:
+    dim = manifest.embedding_dim
+    if "item_tower" not in manifest.models:
+        return lambda content: np.zeros((len(content), dim), np.float32)
     spec = _spec(manifest, "item_tower")
     inputs = {spec.inputs[0].name: (-1, table.content.shape[1])}
     _check_spec(manifest, "item_tower", spec, inputs, (-1, manifest.embedding_dim))
-    return open_session(folder, spec)
+    session = open_session(folder, spec)
+    name = spec.inputs[0].name
+    return lambda content: session({name: np.ascontiguousarray(content, np.float32)})
 
 
 def _spec(manifest: Manifest, name: str) -> ModelSpec:

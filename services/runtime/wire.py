@@ -153,13 +153,17 @@ def item_change_to_proto(change: ItemChange) -> feature_pb2.ItemChange:
 
 
 def item_change_from_proto(message: feature_pb2.ItemChange) -> ItemChange:
-    """Back from item_change_to_proto."""
+    """Back from item_change_to_proto; attributes that are no JSON object are none."""
+    try:
+        attributes = json.loads(message.attributes_json or "{}")
+    except ValueError:
+        attributes = {}
     return ItemChange(
         message.position,
         message.item_key,
         message.item_id,
         message.deleted,
         message.available,
-        json.loads(message.attributes_json) if message.attributes_json else {},
+        attributes if isinstance(attributes, dict) else {},
         message.created_us,
     )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tiny_bundle import linear_tower, mean_tower
 from penchant.bundle import MANIFEST, POINTER, publish
 from penchant.errors import UnknownBundle
 from services.runtime.bundles import BundleHolder
+from services.runtime.items import ItemFeed
 from services.runtime.loaded import LoadedBundle, load_bundle
 
 Change = Callable[[Path, dict[str, Any]], None]
@@ -46,6 +48,26 @@ async def test_it_follows_the_pointer_and_keeps_the_last_two(bundles: Path, copy
     assert holder.get("v2").version == "v2"
     with pytest.raises(UnknownBundle, match=r"walks-1.*held are: v3, v2"):
         holder.get("walks-1")
+    await holder.stop()
+
+
+async def test_a_bundle_that_is_dropped_leaves_memory(bundles: Path, copy: Callable[..., Path]) -> None:
+    feed = ItemFeed()
+
+    def load(folder: Path, manifest: Any) -> LoadedBundle:
+        bundle = load_bundle(folder, manifest)
+        feed.attach(bundle.table, bundle.embed)
+        return bundle
+
+    holder: Holder = BundleHolder(bundles, load, poll_s=1000)
+    await holder.start()
+    table = weakref.ref(holder.newest.table)
+    for version in ("v2", "v3"):
+        assert table() is not None
+        copy(version)
+        await holder.refresh()
+    assert holder.versions == ("v3", "v2")
+    assert table() is None
     await holder.stop()
 
 

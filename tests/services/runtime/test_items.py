@@ -1,0 +1,97 @@
+"""The feed: every table it feeds ends in the same state, whenever it came."""
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penchant.bundle import read_manifest
+from penchant.content import content_vectors, item_tokens
+from penchant.ids import key
+from penchant.item_table import ItemChange, ItemTable
+from services.runtime.items import ItemFeed
+from services.runtime.loaded import LoadedBundle, load_bundle
+
+
+@pytest.fixture
+def bundle(pristine: Path) -> LoadedBundle:
+    folder = pristine / "walks-1"
+    return load_bundle(folder, read_manifest(folder), retrieval=False, ranking=False)
+
+
+def change(position: int, item: str, **options: object) -> ItemChange:
+    return ItemChange(position, key("", item), item, **options)  # type: ignore[arg-type]
+
+
+def state(table: ItemTable) -> dict[str, tuple[object, ...]]:
+    return {
+        table.ids[row]: (
+            bool(table.available[row]), table.tags["genre"].values_of(row),
+            float(np.nan_to_num(table.numeric["price"][row])), table.embeddings[row].tolist(),
+            table.content[row].tolist(), int(table.created[row]),
+        )
+        for row in range(1, table.row_count)
+    }  # fmt: skip
+
+
+def test_a_table_that_comes_late_catches_up(bundle: LoadedBundle, pristine: Path) -> None:
+    feed = ItemFeed()
+    feed.attach(bundle.table, bundle.embed)
+    feed.apply([change(1, "n1", attributes={"genre": "drama", "title": "A title"}), change(2, "i3", available=False)])
+    feed.apply([change(3, "n1", attributes={"genre": ["western", "new"]}), change(4, "n2", created_us=9)])
+    feed.apply([change(5, "i3", attributes={"price": 2.5}), change(6, "n3"), change(7, "n3", deleted=True)])
+    late = load_bundle(pristine / "walks-1", bundle.manifest, retrieval=False, ranking=False)
+    feed.attach(late.table, late.embed)
+    assert late.table.position == bundle.table.position == feed.position == 7
+    here, there = state(bundle.table), state(late.table)
+    assert {item: row for item, row in here.items() if row[0]} == {item: row for item, row in there.items() if row[0]}
+    assert here["n1"][1] == ("western", "new")
+
+
+def test_a_new_item_is_embedded_from_its_content_as_training_would(bundle: LoadedBundle) -> None:
+    feed = ItemFeed()
+    feed.attach(bundle.table, bundle.embed)
+    feed.apply([change(1, "n1", attributes={"genre": "drama", "price": 3.0})])
+    row = int(bundle.table.rows_of(np.array([key("", "n1")]))[0])
+    alike = int(bundle.table.rows_of(np.array([key("", "i4")]))[0])  # A drama too, and the tags are all there is.
+    assert np.allclose(bundle.table.content[row], bundle.table.content[alike])
+    content = content_vectors([item_tokens({"genre": "drama"}, bundle.table.tags, bundle.table.numeric)])
+    assert np.allclose(bundle.table.embeddings[row], bundle.embed(content)[0], atol=1e-6)
+    assert bundle.table.embeddings[row].any()
+
+
+def test_an_item_whose_embedding_fails_is_still_taken_in(bundle: LoadedBundle) -> None:
+    def broken(content: np.ndarray) -> np.ndarray:
+        raise RuntimeError("the tower fell")
+
+    feed = ItemFeed()
+    feed.attach(bundle.table, broken)
+    feed.apply([change(1, "n1", attributes={"genre": "drama"}), change(2, "i3", available=False)])
+    rows = bundle.table.rows_of(np.array([key("", "n1"), key("", "i3")]))
+    assert bundle.table.available[rows].tolist() == [True, False]
+    assert not bundle.table.embeddings[rows[:1]].any()
+
+
+def test_a_snapshot_forgets_what_came_before(bundle: LoadedBundle) -> None:
+    feed = ItemFeed()
+    feed.attach(bundle.table, bundle.embed)
+    before = state(bundle.table)
+    feed.apply([change(8, "n1"), change(9, "i3", available=False)])
+    feed.apply([change(1, "n2")], snapshot=True)
+    assert feed.position == bundle.table.position == 1
+    after = state(bundle.table)
+    assert after.pop("n2")[0]
+    assert after == before
+
+
+def test_a_table_that_is_dropped_is_not_kept_alive(pristine: Path) -> None:
+    feed = ItemFeed()
+    folder = pristine / "walks-1"
+    dropped = load_bundle(folder, read_manifest(folder), retrieval=False, ranking=False)
+    feed.attach(dropped.table, dropped.embed)
+    assert len(feed._tables) == 1
+    del dropped
+    gc.collect()
+    feed.apply([change(1, "n1")])
+    assert len(feed._tables) == 0
