@@ -35,6 +35,7 @@ from training.ranking.fit import FittedRanking, fit_ranking, write_ranking
 from training.ranking.requests import HeldBack, hold_back
 from training.ranking.samples import Stage
 from training.recipes import RECIPES, Recipe, resolve
+from training.retrieval.choose import Chosen, choose_settings
 from training.retrieval.fit import fit_retrieval
 from training.retrieval.trained import TrainedRetrieval
 
@@ -95,9 +96,10 @@ def fit(
     cut = split(dataset, protocol)
     held = hold_back(dataset, cut, recipe.ranking, seed)
     schema = schema_of(dataset)
-    first, first_stage = _first_stage(dataset, cut, held, schema, recipe, seed, tell)
+    first, first_stage, blend = _first_stage(dataset, cut, held, schema, recipe, seed, tell)
     ranking = fit_ranking(dataset, cut, held, first, first_stage, schema, recipe.ranking, seed, tell)
     second, second_stage = _second_stage(dataset, cut, schema, recipe, seed, first, tell)
+    metrics = {**ranking.metrics, "retrieval": blend.metrics}
     created = datetime.now(UTC)
     version = f"{_plain(dataset.name)}-{created:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     folder = bundles / f".{version}.part"
@@ -111,7 +113,7 @@ def fit(
             item_count=second.catalogue.count, embedding_dim=recipe.retrieval.dim,
             history_length=recipe.retrieval.history_length, schema_fingerprint=schema.fingerprint(),
             schema=schema.to_json(), retrieval=second.settings.to_json(), tasks=ranking.trained.tasks,
-            task_weights=ranking.task_weights, models=models, files=file_checksums(folder), metrics=ranking.metrics,
+            task_weights=ranking.task_weights, models=models, files=file_checksums(folder), metrics=metrics,
         )  # fmt: skip
         write_manifest(folder, manifest)
         verify(folder)
@@ -122,7 +124,7 @@ def fit(
         raise
     publish(bundles, version)
     tell("write the bundle", 1.0)
-    return Fitted(published, ranking.metrics)
+    return Fitted(published, metrics)
 
 
 def schema_of(dataset: Dataset) -> FeatureSchema:
@@ -143,7 +145,7 @@ def schema_of(dataset: Dataset) -> FeatureSchema:
 
 def _first_stage(
     dataset: Dataset, cut: Split, held: HeldBack, schema: FeatureSchema, recipe: Recipe, seed: int, tell: Tell
-) -> tuple[TrainedRetrieval, Stage]:
+) -> tuple[TrainedRetrieval, Stage, Chosen]:
     """Retrieval on what precedes the ranking slice, its settings chosen on the validation part."""
     before = held.before
     if not history_mask(dataset)[before].any():
@@ -153,7 +155,9 @@ def _first_stage(
     trained = fit_retrieval(
         dataset, catalogue, before, recipe.retrieval, seed, progress=lambda done: tell("retrieval, first stage", done)
     )
-    return trained, _stage(dataset, trained, catalogue, before, schema, cut_us)
+    blend = choose_settings(trained, dataset, cut.train, cut.valid, seed)
+    trained = trained.with_settings(blend.settings)
+    return trained, _stage(dataset, trained, catalogue, before, schema, cut_us), blend
 
 
 def _second_stage(

@@ -15,7 +15,7 @@ from training.evaluation.metrics import LIST_LENGTH, hr, ndcg, ranks
 from training.retrieval.sequences import Sequences, padded, sequences
 from training.retrieval.trained import TrainedRetrieval
 
-HALF_LIVES = (1.0, 2.0, 3.0, 5.0, 8.0, 16.0)
+HALF_LIVES = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 16.0)
 FLOORS = (1e-5, 1e-4, 1e-3)
 TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 TREND_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
