@@ -107,15 +107,21 @@ class _Scores:
             self._followed = {half_life: np.asarray(mixed.todense(), np.float32)}
         return self._followed[half_life]
 
+    def score(self, some: slice, settings: RetrievalSettings) -> Matrix:
+        """The blend of some targets over all rows, -inf where the user has seen the item."""
+        followed = self.followed(settings.history_half_life)[some]
+        blend = settings.tower_weight * self.dots[some] + self.masked[some]
+        blend += (1.0 - settings.tower_weight) * np.log(followed + np.float32(settings.floor))
+        if settings.trend_weight:
+            blend += settings.trend_weight * self.trained.popularity.scores[settings.trend_window]
+        return blend
+
     def gains(self, settings: RetrievalSettings) -> NDArray[np.float64]:
         """NDCG@10 of each target, [T]."""
-        followed = self.followed(settings.history_half_life)
-        trend = settings.trend_weight * self.trained.popularity.scores[settings.trend_window]
         found = np.zeros(len(self.dots))
         for start in range(0, len(self.dots), _CHUNK):
             some = slice(start, start + _CHUNK)
-            score = (1.0 - settings.tower_weight) * np.log(followed[some] + np.float32(settings.floor)) + trend
-            score += settings.tower_weight * self.dots[some] + self.masked[some]
+            score = self.score(some, settings)
             own = np.take_along_axis(score, self.targets.rows[some, None], axis=1)
             place = 1 + (score > own).sum(axis=1)
             found[some] = np.where(place <= 10, 1.0 / np.log2(1.0 + place), 0.0)
