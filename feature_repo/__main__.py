@@ -1,4 +1,4 @@
-"""python -m feature_repo apply | materialize: the only steps that write the Feast registry and load the store."""
+"""python -m feature_repo apply | materialize | compile: what writes the registry, loads the store, compiles plans."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from penchant.errors import PenchantError
+from penchant.errors import ConfigError, PenchantError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from feature_repo.repository import open_repository
 
     try:
+        if options.step == "compile":
+            print(json.dumps(_compile(options.repository, options.plan)), flush=True)
+            return 0
         store = open_repository(options.redis, options.offline)
         offline = options.offline.resolve()
         if options.step == "apply":
@@ -44,6 +47,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _compile(repository: Path, path: Path) -> dict[str, object]:
+    """The plan of somebody's own applied repository; the registry is read, nothing is written to it."""
+    from feast import FeatureStore
+
+    from feature_repo.compile import compile_plan
+
+    if not (repository / "feature_store.yaml").is_file():
+        raise ConfigError(f"{repository}/feature_store.yaml is missing: name a Feast repository")
+    plan = compile_plan(FeatureStore(repo_path=str(repository)))
+    plan.write(path)
+    return {"plan": str(path), "services": sorted(plan.services), "skipped": plan.skipped}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m feature_repo", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
@@ -56,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("--offline", type=Path, required=True, help="folder of <view>.parquet and the registry")
         if name == "apply":
             step.add_argument("--plan", type=Path, default=Path("feature_repo/plan.json"), help="the plan to write")
+    step = steps.add_parser("compile", help="compile the plan of a Feast repository of your own")
+    step.add_argument("--repository", type=Path, required=True, help="folder with its feature_store.yaml")
+    step.add_argument("--plan", type=Path, required=True, help="the plan to write")
     return parser
 
 

@@ -20,6 +20,10 @@ class FeatureStoreSettings(ServerSettings):
     """Written by `python -m feature_repo apply`."""
     feast_repository: Path | None = None
     """A folder with feature_store.yaml: read and write through Feast's SDK instead of directly. Slower; needs feast."""
+    other_plan: Path | None = None
+    """A Feast repository of your own to serve by FetchFeatures: its plan, by `python -m feature_repo compile`."""
+    other_redis: str = Field(default="", repr=False)
+    """Where that repository's online store is; empty means the same Redis and database."""
     log: Path = Path("log")
     """Folder of the event and item logs; one process holds it."""
     max_backlog: int = Field(default=20_000, ge=1000, le=1_000_000)

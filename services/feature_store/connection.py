@@ -18,6 +18,8 @@ import hiredis
 from penchant.errors import ConfigError, StoreUnavailable
 
 Part = bytes | str | int
+_MAX_WAITING = 10_000
+"""Requests that one connection may owe an answer; beyond it Redis is taken for out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class _Wire(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._waiting: deque[tuple[int, list[Any], asyncio.Future[list[Any]]]] = deque()
         self._transport: asyncio.Transport | None = None
+        self.client_id = 0
+        """What Redis calls this connection."""
 
     @property
     def open(self) -> bool:
@@ -107,7 +111,8 @@ class _Wire(asyncio.Protocol):
 
     def send(self, request: bytes, replies: int) -> asyncio.Future[list[Any]]:
         """Write commands; their replies, in order."""
-        assert self._transport is not None
+        if self._transport is None or len(self._waiting) >= _MAX_WAITING:
+            raise StoreUnavailable(f"Redis owes {len(self._waiting)} answers")
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append((replies, [], future))
         self._transport.write(request)
@@ -125,19 +130,29 @@ class _Wire(asyncio.Protocol):
 
 
 class RedisPool:
-    """A few connections, opened on demand and again after they broke. Not thread-safe: one event loop uses it."""
+    """A few connections, opened on demand and again after they broke. Not thread-safe: one event loop uses it.
+
+    The first is for what must happen in order: commands on it run in the order they were sent, also when an answer
+    was given up on, and a new connection in its place first kills the old one, so that nothing it still had to do
+    can happen late.
+    """
 
     def __init__(self, address: RedisAddress, connections: int = 2, timeout_s: float = 5.0) -> None:
         self.address = address
         self._timeout_s = timeout_s
         self._wires = [_Wire() for _ in range(connections)]
         self._opening = [asyncio.Lock() for _ in range(connections)]
-        self._turn = cycle(range(connections))
+        self._turn = cycle(range(1, connections) if connections > 1 else (0,))
         self._closed = False
 
-    async def execute(self, request: bytes, replies: int, timeout_s: float | None = None) -> list[Any]:
-        """Send commands on one connection; their replies in order. Raises StoreUnavailable."""
-        place = next(self._turn)
+    async def execute(
+        self, request: bytes, replies: int, timeout_s: float | None = None, in_order: bool = False
+    ) -> list[Any]:
+        """Send commands on one connection; their replies in order. Raises StoreUnavailable.
+
+        in_order: after everything that was sent in order before.
+        """
+        place = 0 if in_order else next(self._turn)
         limit = self._timeout_s if timeout_s is None else max(timeout_s, 0.001)
         try:
             async with asyncio.timeout(limit):
@@ -173,21 +188,23 @@ class RedisPool:
             else:
                 context = ssl.create_default_context() if self.address.tls else None
                 _, wire = await loop.create_connection(_Wire, self.address.host, self.address.port, ssl=context)
-            await self._greet(wire)
+            await self._greet(wire, self._wires[place].client_id)
             self._wires[place] = wire
             return wire
 
-    async def _greet(self, wire: _Wire) -> None:
+    async def _greet(self, wire: _Wire, replaced: int) -> None:
         greetings = []
         if self.address.password:
             named = [self.address.username] if self.address.username else []
             greetings.append(command("AUTH", *named, self.address.password))
         if self.address.database:
             greetings.append(command("SELECT", self.address.database))
-        if not greetings:
-            return
-        replies: Sequence[Any] = await wire.send(b"".join(greetings), len(greetings))
+        replies: Sequence[Any] = await wire.send(b"".join([*greetings, command("CLIENT", "ID")]), len(greetings) + 1)
         for reply in replies:
             if isinstance(reply, hiredis.ReplyError):
                 wire.close()
                 raise StoreUnavailable(f"Redis at {self.address} refused the connection: {reply}")
+        wire.client_id = replies[-1]
+        if replaced:
+            # Answers with an error where the old connection is gone already, as it should be.
+            await wire.send(command("CLIENT", "KILL", "ID", replaced), 1)

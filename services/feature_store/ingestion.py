@@ -21,7 +21,8 @@ from services.feature_store.writes import ItemWrite
 _ROUND = 4000
 """Entries that share one write to the log."""
 _REPLAY_CHUNK = 1000
-_RETRY_S = 0.25
+_RETRY_S = 0.1
+_LAST_RETRY_S = 2.0
 _POSITIONS_LEFT_OUT = 1_000_000
 """A log that was lost goes on this far after the last known position, beyond anything entities may hold."""
 
@@ -218,6 +219,7 @@ class Ingestion:
 
     async def _catch_up(self) -> None:
         """Replay until the store holds all of the log."""
+        wait_s = _RETRY_S
         while not self._stopping:
             try:
                 # The store may have come back empty or older.
@@ -225,7 +227,8 @@ class Ingestion:
                 await self._replay()
             except PenchantError as error:
                 self._report(f"still behind: {error}")
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LAST_RETRY_S)
             else:
                 self.behind = False
                 return

@@ -72,6 +72,10 @@ class ItemJournal:
         """Log, publish and store items; the position after them. Raises Overloaded, LogError, StoreUnavailable."""
         if self._waiting >= _MAX_WAITING:
             raise Overloaded(f"{self._waiting} batches of items are waiting: retry later", 200)
+        # A caller that leaves must not tear a write in two: what is in the log is published and stored.
+        return await asyncio.shield(asyncio.ensure_future(self._write_in_turn(items, now_us)))
+
+    async def _write_in_turn(self, items: Sequence[ItemWrite], now_us: int) -> int:
         self._waiting += 1
         try:
             async with self._turn:

@@ -39,8 +39,11 @@ class FeatureStore:
         max_backlog: int = 20_000,
         deduplication_events: int = 200_000,
         report: Callable[[str], None] = lambda message: None,
+        others: Sequence[OnlineStore] = (),
     ) -> None:
+        """others: stores of Feast repositories that are read by name and never written."""
         self.store = store
+        self._others = others
         self._schema = schema
         self._log = log
         self.ingestion = Ingestion(Projector(store, schema), log / "events", max_backlog, deduplication_events, report)
@@ -79,7 +82,8 @@ class FeatureStore:
         await self.ingestion.stop()
         if self._items is not None:
             self._items.close()
-        await self.store.close()
+        for store in (self.store, *self._others):
+            await store.close()
 
     async def fetch_users(
         self, user_keys: Keys, as_of_us: int, minimum_position: int, deadline_s: float
@@ -105,16 +109,11 @@ class FeatureStore:
         self, service: str, entity_keys: Keys, as_of_us: int, deadline_s: float
     ) -> list[tuple[str, Column]]:
         """Columns of a feature service by "view:feature". Raises InvalidArgument, StoreUnavailable."""
-        names = self.store.plan.services.get(service)
-        if names is None:
-            skipped = self.store.plan.skipped.get(f"service {service}")
-            known = (
-                f"it cannot be served: {skipped}" if skipped else f"known are: {', '.join(self.store.plan.services)}"
-            )
-            raise InvalidArgument("feature_service", f"unknown feature service {service!r}; {known}")
+        store = self._serving(service)
+        names = store.plan.services[service]
         if len(entity_keys) > MAX_ENTITIES:
             raise InvalidArgument("entity_keys", f"holds {len(entity_keys)}, at most {MAX_ENTITIES}")
-        columns = await self.store.read(names, entity_keys, as_of_us, deadline_s)
+        columns = await store.read(names, entity_keys, as_of_us, deadline_s)
         return list(zip(names, columns, strict=True))
 
     async def write_events(self, events: Sequence[Event], now_us: int) -> Written:
@@ -153,6 +152,17 @@ class FeatureStore:
             "log_position": self.ingestion.position,
             "dropped_without_consent": self.dropped_without_consent,
         }
+
+    def _serving(self, service: str) -> OnlineStore:
+        """The first store whose plan has the feature service."""
+        stores = (self.store, *self._others)
+        for store in stores:
+            if service in store.plan.services:
+                return store
+        skipped = next((s.plan.skipped[name] for s in stores if (name := f"service {service}") in s.plan.skipped), "")
+        known = ", ".join(name for store in stores for name in store.plan.services)
+        why = f"it cannot be served: {skipped}" if skipped else f"known are: {known}"
+        raise InvalidArgument("feature_service", f"unknown feature service {service!r}; {why}")
 
     def _check_item(self, item: ItemWrite) -> None:
         check_item(item)

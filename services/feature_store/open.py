@@ -35,6 +35,15 @@ def open_store(settings: FeatureStoreSettings) -> OnlineStore:
     )
 
 
+def other_stores(settings: FeatureStoreSettings) -> tuple[OnlineStore, ...]:
+    """Stores of other Feast repositories, to be read by name. Raises ConfigError."""
+    if settings.other_plan is None:
+        return ()
+    address = RedisAddress.parse(settings.other_redis or settings.redis)
+    plan = Plan.read(settings.other_plan)
+    return (RedisOnlineStore(plan, address, settings.redis_connections, settings.redis_timeout_s),)
+
+
 def open_leaf(settings: FeatureStoreSettings, holder: BundleHolder[FeatureSchema]) -> FeatureStore:
     """The leaf; without any bundle it counts by the default schema."""
 
@@ -48,4 +57,5 @@ def open_leaf(settings: FeatureStoreSettings, holder: BundleHolder[FeatureSchema
         settings.max_backlog,
         settings.deduplication_events,
         lambda message: _log.warning("ingestion", problem=message),
+        other_stores(settings),
     )

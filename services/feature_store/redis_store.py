@@ -46,7 +46,8 @@ class RedisOnlineStore:
         if len(entity_keys) == 0:
             rows = []
         else:
-            rows = await self.pool.execute(reading.request(entity_keys), len(entity_keys), timeout_s)
+            request = reading.request(entity_keys)
+            rows = await self.pool.execute(request, len(entity_keys), timeout_s, in_order=timeout_s is None)
         cells: list[tuple[bytes | None, ...]] = list(zip(*rows, strict=True)) or [()] * (
             len(reading.features) + len(reading.views)
         )
@@ -77,7 +78,7 @@ class RedisOnlineStore:
         ]
         for start in range(0, len(requests), _WRITE_CHUNK):
             chunk = requests[start : start + _WRITE_CHUNK]
-            await self.pool.execute(b"".join(chunk), len(chunk))
+            await self.pool.execute(b"".join(chunk), len(chunk), in_order=True)
 
     async def close(self) -> None:
         """See OnlineStore.close."""

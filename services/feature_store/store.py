@@ -23,7 +23,10 @@ class OnlineStore(Protocol):
     async def read(
         self, features: Sequence[str], entity_keys: Keys, as_of_us: int, timeout_s: float | None = None
     ) -> list[Column]:
-        """Columns of features ("view:feature"), aligned with entity_keys. Raises StoreUnavailable."""
+        """Columns of features ("view:feature"), aligned with entity_keys. Raises StoreUnavailable.
+
+        Without timeout_s the read happens after every write that was begun before it: what read-modify-write needs.
+        """
         ...
 
     async def write(self, entity_keys: Keys, columns: Mapping[str, Column], times_us: Mapping[str, Times]) -> None:

@@ -16,6 +16,8 @@ MAX_TEXT_BYTES = 4096
 MAX_ATTRIBUTE_BYTES = 65_536
 MAX_ATTRIBUTES = 256
 MAX_CONTEXT = 32
+MAX_VALUE = 1e12
+"""Models read values as float32 and sums of them."""
 MAX_LIST = 64
 
 
@@ -51,6 +53,8 @@ def check_event(event: Event, now_us: int) -> None:
         raise InvalidArgument("item_id", f"is empty: a {event.event_type} needs the item it is about")
     if math.isinf(event.value):
         raise InvalidArgument("value", f"{event.value} is not finite: leave it out or give a number")
+    if abs(event.value) > MAX_VALUE:
+        raise InvalidArgument("value", f"{event.value:g} is beyond {MAX_VALUE:g}: give it in a larger unit")
     check_text("text", event.text, MAX_TEXT_BYTES)
     if event.event_time_us < 0:
         raise InvalidArgument("event_time", "is before 1970: give UTC")

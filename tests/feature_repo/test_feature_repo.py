@@ -19,9 +19,11 @@ from penchant.errors import ConfigError, DataError
 from penchant.features import UserFeatures
 from penchant.features.plan import Plan
 from penchant.ids import key
+from services.feature_store.column import Status
 from services.feature_store.connection import RedisAddress
 from services.feature_store.leaf import FeatureStore
 from services.feature_store.redis_store import RedisOnlineStore
+from services.feature_store.sdk_store import SdkOnlineStore
 from training.evaluation.protocol import event_columns
 
 for folder in ("training/features", "services/feature_store"):
@@ -130,6 +132,49 @@ def test_feasts_own_client_reads_what_was_loaded(world):
     store = Feast(repo_path=str(world[0]))
     answer = store.get_online_features(["item_attributes:item_id"], [{"item_key": key("", "i4")}]).to_dict()
     assert answer["item_id"] == ["i4"]
+
+
+async def test_the_leaf_runs_on_feasts_sdk_alike(world, new_redis, tmp_path):
+    offline = tmp_path / "sdk"
+    assert main(["apply", "--redis", new_redis(), "--offline", str(offline), "--plan", str(offline / "plan.json")]) == 0
+    leaf = FeatureStore(SdkOnlineStore.open(Plan.read(offline / "plan.json"), offline), lambda: SCHEMA, tmp_path)
+    await leaf.start(AFTER_US)
+    for n in range(3):
+        await leaf.write_events([event("u", f"i{n}", event_time_us=AFTER_US - n)], AFTER_US)
+    fetched = await leaf.fetch_users(np.array([key("", "u"), 5]), AFTER_US, 3, 5.0)
+    assert fetched.users[0].history_keys.tolist() == [key("", f"i{n}") for n in (2, 1, 0)]
+    assert [user.found for user in fetched.users] == [True, False]
+    await leaf.stop()
+
+
+async def test_a_repository_of_ones_own_is_served_beside(world, online, new_redis, tmp_path):
+    from feast import Entity, FeatureService, FeatureView, Field, FileSource
+    from feast import FeatureStore as Feast
+    from feast.types import Float32, Int64, String
+    from feast.value_type import ValueType
+
+    url, folder = new_redis(), tmp_path / "shop"
+    open_repository(url, folder)
+    settings = folder / "feature_store.yaml"
+    settings.write_text(settings.read_text().replace("project: penchant", "project: shop"))
+    theirs = Feast(repo_path=str(folder))
+    driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
+    schema = [Field(name=n, dtype=t) for n, t in (("driver_id", Int64), ("rating", Float32), ("city", String))]
+    source = FileSource(name="s", path=str(folder / "drivers.parquet"), timestamp_field="event_timestamp")
+    view = FeatureView(name="drivers", entities=[driver], schema=schema, source=source)
+    theirs.apply([driver, view, FeatureService(name="driver_facts", features=[view])])
+    when = pd.Timestamp("2026-01-01", tz="UTC")
+    theirs.write_to_online_store(
+        "drivers", pd.DataFrame({"driver_id": [7], "rating": [4.5], "city": ["Ulm"], "event_timestamp": [when]})
+    )
+    assert main(["compile", "--repository", str(folder), "--plan", str(folder / "plan.json")]) == 0
+    other = RedisOnlineStore(Plan.read(folder / "plan.json"), RedisAddress.parse(url))
+    leaf = FeatureStore(online, lambda: SCHEMA, tmp_path / "log", others=[other])
+    columns = dict(await leaf.fetch_features("driver_facts", np.array([7, 8]), AFTER_US, 2.0))
+    assert columns["drivers:rating"].cells() == [4.5, None]
+    assert columns["drivers:city"].cells() == ["Ulm", None]
+    assert columns["drivers:city"].statuses.tolist() == [Status.PRESENT, Status.NOT_FOUND]
+    await leaf.stop()
 
 
 def test_a_missing_file_and_a_wrong_time_unit_are_said(world, tmp_path):

@@ -85,3 +85,28 @@ def test_addresses(url, expected):
 def test_a_bad_address_is_refused_with_the_forms(url):
     with pytest.raises(ConfigError, match="redis://host:port/db"):
         RedisAddress.parse(url)
+
+
+async def test_what_is_sent_in_order_runs_in_order_also_after_an_answer_was_given_up_on(redis_url):
+    pool = RedisPool(RedisAddress.parse(redis_url), connections=3)
+    other = RedisPool(RedisAddress.parse(redis_url), connections=1)
+    await pool.execute(command("PING"), 1, in_order=True)
+    await other.execute(command("CLIENT", "PAUSE", 300, "WRITE"), 1)
+    with pytest.raises(StoreUnavailable):
+        await pool.execute(command("SET", "a", "old"), 1, timeout_s=0.05, in_order=True)
+    await pool.execute(command("SET", "a", "new"), 1, in_order=True)
+    assert await other.execute(command("GET", "a"), 1) == [b"new"]
+    pool.close()
+    other.close()
+
+
+async def test_a_connection_that_takes_anothers_place_kills_it(redis_url):
+    pool = RedisPool(RedisAddress.parse(redis_url), connections=1)
+    await pool.execute(command("PING"), 1)
+    first = pool._wires[0]
+    pool._wires[0] = type(first)()
+    pool._wires[0].client_id = first.client_id
+    await pool.execute(command("PING"), 1)
+    await asyncio.sleep(0.05)
+    assert not first.open
+    pool.close()

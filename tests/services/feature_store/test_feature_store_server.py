@@ -82,6 +82,7 @@ BAD_EVENTS = {
     "NaN": (click(value=math.nan), "value", "NaN"),
     "infinity": (click(value=math.inf), "value", "not finite"),
     "minus infinity": (click(value=-math.inf), "value", "not finite"),
+    "huge": (click(value=-1e300), "value", "larger unit"),
     "long text": (click(text="x" * 4097), "text", "at most 4096"),
     "negative time": (click(event_time=Timestamp(seconds=-1)), "event_time", "before 1970"),
     "far future": (click(event_time=Timestamp(seconds=253402300799)), "event_time", "at most 300"),
