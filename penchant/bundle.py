@@ -118,7 +118,7 @@ def read_manifest(folder: Path) -> Manifest:
         raw["models"] = {name: _model(model) for name, model in raw["models"].items()}
         raw["tasks"] = tuple(raw["tasks"])
         return Manifest(**raw)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise BundleMismatch(f"{path} does not hold what a manifest must ({error}): publish the bundle again") from None
 
 
@@ -127,6 +127,8 @@ def verify(folder: Path) -> Manifest:
     manifest = read_manifest(folder)
     for name, expected in manifest.files.items():
         path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise BundleMismatch(f"bundle {manifest.version}: {name} lies outside its folder: publish the bundle again")
         if not path.is_file():
             raise BundleMismatch(f"bundle {manifest.version}: {name} is missing: copy the bundle again")
         if (found := sha256(path)) != expected:

@@ -6,6 +6,7 @@ onnxruntime is imported on first use, so that the wheel's client needs none.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +66,12 @@ def _compare(file: str, side: str, expected: tuple[TensorSpec, ...], found: list
 
 
 def _check_golden(folder: Path, spec: ModelSpec, run: Session) -> None:
-    with np.load(folder / spec.golden) as golden:
-        feed = {name[3:]: golden[name] for name in golden.files if name.startswith("in:")}
-        expected = golden[f"out:{spec.outputs[0].name}"]
+    try:
+        with np.load(folder / spec.golden) as golden:
+            feed = {name[3:]: golden[name] for name in golden.files if name.startswith("in:")}
+            expected = golden[f"out:{spec.outputs[0].name}"]
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+        raise BundleMismatch(f"{spec.golden} cannot be read ({error}): export and publish the bundle again") from None
     found = run(feed)
     if found.shape != expected.shape or not np.allclose(found, expected, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE):
         worst = float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")

@@ -26,7 +26,7 @@ def exact_search(embeddings_MD: Matrix) -> Search:
 def best(rows: NDArray[np.integer], scores: Vector, k: int) -> tuple[Rows, Vector]:
     """The k rows with the largest scores, best first; ties go to the lower row. NaN is worse than any number."""
     scores = np.where(np.isnan(scores), -np.inf, scores)
-    if len(rows) > k:
+    if 0 < k < len(rows):
         kept = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
         rows, scores = rows[kept], scores[kept]
     order = np.lexsort((rows, -scores))[:k]

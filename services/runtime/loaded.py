@@ -13,12 +13,13 @@ from penchant.errors import BundleMismatch
 from penchant.features import FeatureSchema
 from penchant.item_table import Embed, ItemTable
 from penchant.ranking import HISTORY_SIGNALS
-from penchant.retrieval import RETRIEVAL_FEATURES, RetrievalModel, Search, exact_search
-from penchant.retrieval.index import HNSW_FROM, hnsw_search
+from penchant.retrieval import RETRIEVAL_FEATURES, RetrievalModel
+from penchant.retrieval.index import INDEX_FILE, open_search
 from penchant.sessions import Session, open_session
 from penchant.types import Matrix
+from services.runtime.logs import logger
 
-INDEX_FILE = "retrieval/index.hnsw"
+_log = logger("bundle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,15 @@ def _retrieval(folder: Path, manifest: Manifest, table: ItemTable, index: str) -
     def tower(history_rows: NDArray[np.int64]) -> Matrix:
         return session({name: history_rows})
 
-    model = RetrievalModel.open(
-        folder, manifest, tower, _search(folder, manifest, table, index), table.embeddings, table.content
-    )
+    embeddings = table.embeddings.base
+    if index != "exact" and (folder / INDEX_FILE).exists() and INDEX_FILE not in manifest.files:
+        raise BundleMismatch(
+            f"bundle {manifest.version}: {INDEX_FILE} is not listed in the manifest, so it cannot be checked: publish "
+            "the bundle again"
+        )
+    opened = open_search(folder, embeddings, np.load(folder / "users" / "embeddings.npy", mmap_mode="r"), index)
+    _log.info("search opened", bundle=manifest.version, kind=opened.kind, recall=round(opened.recall, 4))
+    model = RetrievalModel.open(folder, manifest, tower, opened.search, table.embeddings, table.content)
     rows = manifest.item_count + 1
     _same(manifest, "retrieval/popular.scores", (rows,), model.popular_scores.shape)
     _same(manifest, "retrieval/neighbours.rows", (rows,), model.neighbours.shape[:1])
@@ -128,18 +135,6 @@ def _retrieval(folder: Path, manifest: Manifest, table: ItemTable, index: str) -
                 f"{rows - 1} items: publish the bundle again"
             )
     return model
-
-
-def _search(folder: Path, manifest: Manifest, table: ItemTable, index: str) -> Search:
-    file = folder / INDEX_FILE
-    if index == "exact" or (index == "auto" and manifest.item_count < HNSW_FROM):
-        return exact_search(table.embeddings.base)
-    if INDEX_FILE not in manifest.files:
-        raise BundleMismatch(
-            f"bundle {manifest.version}: {INDEX_FILE} is missing or not listed in the manifest: publish the bundle "
-            'again, or set index = "exact"'
-        )
-    return hnsw_search(file, table.embeddings.base)
 
 
 def _ranker(folder: Path, manifest: Manifest, schema: FeatureSchema) -> Session:

@@ -16,9 +16,8 @@ from penchant.ids import key
 from penchant.item_table import ItemTable
 from penchant.leaves import Candidates, UserState
 from penchant.ranking import feature_rows, ranker_inputs, slate_score
-from penchant.retrieval.index import HNSW_FROM, hnsw_search
+from penchant.retrieval.index import open_search
 from penchant.retrieval.model import RetrievalModel
-from penchant.retrieval.search import exact_search
 from penchant.sessions import Session, open_session
 from penchant.types import Mask, Matrix, Rows, Vector
 from training.data.dataset import Dataset
@@ -91,9 +90,8 @@ def open_bundle(folder: Path, index: str = "auto") -> OpenBundle:
     def tower(history_rows: NDArray[np.int64]) -> Matrix:
         return tower_session({tower_input.name: history_rows})
 
-    use_hnsw = index == "hnsw" or (index == "auto" and manifest.item_count >= HNSW_FROM)
-    index_file = folder / "retrieval" / "index.hnsw"
-    search = hnsw_search(index_file, table.embeddings.base) if use_hnsw else exact_search(table.embeddings.base)
+    users = np.load(folder / "users" / "embeddings.npy", mmap_mode="r")
+    search = open_search(folder, table.embeddings.base, users, index).search
     return OpenBundle(
         manifest,
         FeatureSchema.from_json(manifest.schema),
