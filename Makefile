@@ -36,10 +36,10 @@ $(VENV)/.installed: pyproject.toml
 		echo "no Python 3.11 found as python3.11, python3 or python: install it, or say make PYTHON=/path/to/python3.11" >&2; \
 		exit 1; \
 	fi; \
+	command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { \
+		echo "no C++ compiler found (c++, g++ or clang++): hnswlib is built here" >&2; exit 1; }; \
 	test -x $(BIN)/python || { echo "making $(VENV) with $$(command -v $$python)" >&2; "$$python" -m venv $(VENV); } || { \
 		echo "$$python cannot make a virtual environment: install its venv module (python3.11-venv)" >&2; exit 1; }
-	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { \
-		echo "no C++ compiler found (c++, g++ or clang++): hnswlib is built here" >&2; exit 1; }
 	@echo "installing packages into $(VENV): about 2 GB, some minutes the first time" >&2
 	$(BIN)/pip install $(PIP) 'torch==2.13.0' >&2
 	$(BIN)/pip install $(PIP) -e '.[dev]' >&2

@@ -17,7 +17,7 @@ from penchant.text_table import text_table
 from stack import prepare
 from stack.background import LOG, Background
 from stack.data_choice import GENERATED, choose_data
-from stack.layout import KINDS, PORTS, ROOT, Layout
+from stack.layout import KINDS, PORT, ROOT, Layout
 from stack.ports import require_free
 from stack.running import running
 from stack.steps import Steps
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.run.resolve(),
         (options.bundles or options.run / "bundles").resolve(),
         options.services,
-        {**PORTS, "recommender": options.port},
+        options.port,
     )
     try:
         return int(options.go(options, layout))
@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--bundles", type=Path, default=None, help="folder of bundles; default: RUN/bundles")
         command.add_argument("--services", choices=KINDS, default="standalone", help="one process, or one a service")
-        command.add_argument("--port", type=int, default=PORTS["recommender"], help="of the front door")
+        command.add_argument("--port", type=int, default=PORT, help="of the front door; the others follow it")
         command.add_argument(
             "--redis",
             default=os.environ.get(prepare.REDIS_VARIABLE, ""),

@@ -2,19 +2,20 @@
 
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from stack.health import GrpcHealth
-from stack.ports import free_port, is_free
+from stack.ports import free_run
 from stack.supervised import ProcessSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 """Of the checkout: services, training and feature_repo start from here."""
 KINDS = ("standalone", "separate")
-PORTS = {"recommender": 50051, "candidate_gen": 50052, "ranker": 50053, "feature_store": 50054, "redis": 50079}
-"""Used where nothing else is said; standalone listens on recommender's."""
+PORT = 50051
+"""Of the front door; the others follow in the order of LISTENERS."""
+LISTENERS = ("recommender", "candidate_gen", "ranker", "feature_store", "redis")
+"""standalone listens on recommender's."""
 
 _MADE = ("bundles", "exposures", "feast", "log", "redis", "steps")
 
@@ -26,8 +27,13 @@ class Layout:
     run: Path
     bundles: Path
     kind: str = "standalone"
-    ports: dict[str, int] = field(default_factory=lambda: dict(PORTS))
+    port: int = PORT
     host: str = "127.0.0.1"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """By who listens."""
+        return {name: self.port + i for i, name in enumerate(LISTENERS)}
 
     @property
     def offline(self) -> Path:
@@ -89,14 +95,6 @@ class Layout:
         )
 
 
-def free_layout(
-    run: Path, bundles: Path, kind: str, prefer: bool = True, free: Callable[[], int] = free_port
-) -> Layout:
-    """A layout on ports that are free now: the usual ones where they are and are preferred."""
-    ports: dict[str, int] = {}
-    for name, usual in PORTS.items():
-        port = usual if prefer and is_free(usual) else free()
-        while port in ports.values():
-            port = free()
-        ports[name] = port
-    return Layout(run, bundles, kind, ports)
+def free_layout(run: Path, bundles: Path, kind: str, prefer: int = PORT) -> Layout:
+    """A layout on ports that are free now: the preferred ones where they are."""
+    return Layout(run, bundles, kind, free_run(len(LISTENERS), prefer))

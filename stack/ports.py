@@ -2,7 +2,6 @@
 
 import random
 import socket
-from collections.abc import Collection
 
 import psutil
 
@@ -31,20 +30,18 @@ def require_free(port: int, name: str) -> None:
         )
 
 
-def free_port(taken: Collection[int] = ()) -> int:
-    """A port on which nothing listens, none of `taken`."""
-    for port in random.SystemRandom().sample(_OWN_RANGE, 200):
-        if port not in taken and is_free(port):
-            return port
+def free_port() -> int:
+    """A port on which nothing listens."""
+    return free_run(1)
+
+
+def free_run(count: int, prefer: int = 0) -> int:
+    """The first of `count` ports in a row on which nothing listens: `prefer` where that is one."""
+    starts = random.SystemRandom().sample(_OWN_RANGE[:-count], 200)
+    for start in [prefer, *starts] if prefer else starts:
+        if all(is_free(start + i) for i in range(count)):
+            return start
     raise ConfigError(f"200 ports of {_OWN_RANGE.start} to {_OWN_RANGE.stop} tried, none is free")
-
-
-def free_ports(count: int) -> list[int]:
-    """Different ports on which nothing listens."""
-    ports: list[int] = []
-    while len(ports) < count:
-        ports.append(free_port(ports))
-    return ports
 
 
 def _holder(port: int) -> str:
