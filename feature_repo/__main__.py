@@ -2,24 +2,30 @@
 
 import argparse
 import json
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from redis import RedisError
+
 from penchant.errors import ConfigError, PenchantError
+
+REDIS_VARIABLE = "PENCHANT_FEATURE_STORE__REDIS"
+"""Also read by the feature store itself."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status; the last line of stdout is a JSON object."""
     options = _parser().parse_args(argv)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
     # Feast takes seconds to import, and a wrong option should not have to wait for it.
     from feature_repo.compile import compile_plan
     from feature_repo.definitions import objects
     from feature_repo.materialize import materialize
     from feature_repo.repository import open_repository
 
+    warnings.filterwarnings("ignore", category=DeprecationWarning)  # after Feast, which shows them again
     try:
         if options.step == "compile":
             print(json.dumps(_compile(options.repository, options.plan)), flush=True)
@@ -42,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             done = {"rows": rows}
     except PenchantError as error:
         print(f"feature_repo {options.step}: {error}", file=sys.stderr)
+        return 2
+    except RedisError as error:
+        print(f"feature_repo {options.step}: the online store did not answer ({error}): mend --redis", file=sys.stderr)
         return 2
     print(json.dumps(done), flush=True)
     return 0
@@ -68,7 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         ("materialize", "load the offline parquet into the online store and check the counts"),
     ):
         step = steps.add_parser(name, help=said)
-        step.add_argument("--redis", default="redis://127.0.0.1:6379/0", help="redis://, rediss:// or unix:// URL")
+        step.add_argument(
+            "--redis",
+            default=os.environ.get(REDIS_VARIABLE, "redis://127.0.0.1:6379/0"),
+            help=f"redis://, rediss:// or unix:// URL; default: {REDIS_VARIABLE}, which keeps a password out of ps",
+        )
         step.add_argument("--offline", type=Path, required=True, help="folder of <view>.parquet and the registry")
         if name == "apply":
             step.add_argument("--plan", type=Path, default=Path("feature_repo/plan.json"), help="the plan to write")
