@@ -10,4 +10,4 @@ class CandidateGenSettings(LeafSettings):
 
     port: Port = 50052
     index: Literal["auto", "hnsw", "exact"] = "auto"
-    """Nearest-neighbour search: auto takes hnsw from 1,000 items up."""
+    """Nearest-neighbour search: auto takes hnsw from 1,000 items up, where it finds what exact search finds."""

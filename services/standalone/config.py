@@ -13,4 +13,4 @@ class StandaloneSettings(FrontDoorSettings, FeatureStoreSettings):
 
     port: int = Field(default=50051, ge=0, le=65_535)
     index: Literal["auto", "hnsw", "exact"] = "auto"
-    """Nearest-neighbour search: auto takes hnsw from 1,000 items up."""
+    """Nearest-neighbour search: auto takes hnsw from 1,000 items up, where it finds what exact search finds."""
