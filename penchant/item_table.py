@@ -18,6 +18,7 @@ from penchant.columns import Column, TagColumn
 from penchant.content import tag_values
 from penchant.errors import InvalidArgument
 from penchant.leaves import Candidates, Condition
+from penchant.mapped import mapped
 from penchant.types import Keys, Mask, Matrix, Rows, Times, Vector
 
 __all__ = ["Column", "Embed", "ItemChange", "ItemTable", "TagColumn"]
@@ -93,8 +94,7 @@ class ItemTable:
         items = folder / "items"
 
         def load(name: str) -> NDArray[Any]:
-            loaded: NDArray[Any] = np.load(items / f"{name}.npy", mmap_mode="r")
-            return loaded
+            return mapped(items / f"{name}.npy")
 
         described = json.loads((items / "attributes.json").read_text())
         tags = {

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.mapped import mapped
 from penchant.types import Rows, Vector
 
 
@@ -22,8 +23,7 @@ class CoVisitation:
         """Map the arrays of a bundle's retrieval folder."""
 
         def load(name: str) -> NDArray[np.generic]:
-            array: NDArray[np.generic] = np.load(folder / f"co_visitation.{name}.npy", mmap_mode="r")
-            return array
+            return mapped(folder / f"co_visitation.{name}.npy")
 
         return cls(
             np.asarray(load("indptr"), np.int64), load("targets").view(np.uint32), load("weights").view(np.float32)

@@ -14,6 +14,7 @@ from penchant.columns import Column
 from penchant.errors import InvalidArgument
 from penchant.item_table import ItemTable
 from penchant.leaves import Candidates
+from penchant.mapped import mapped
 from penchant.retrieval.co_visitation import CoVisitation
 from penchant.retrieval.rows import distinct, first, look_up, of_bundled, union
 from penchant.retrieval.search import Search, best, merged
@@ -94,9 +95,9 @@ class RetrievalModel:
             np.load(retrieval / "popular.scores.npy"),
             np.load(retrieval / "trend.scores.npy"),
             np.load(retrieval / "fresh.rows.npy"),
-            np.load(retrieval / "neighbours.rows.npy", mmap_mode="r"),
-            np.load(folder / "users" / "keys.npy", mmap_mode="r"),
-            np.load(folder / "users" / "embeddings.npy", mmap_mode="r"),
+            mapped(retrieval / "neighbours.rows.npy"),
+            mapped(folder / "users" / "keys.npy"),
+            mapped(folder / "users" / "embeddings.npy"),
             tower,
             search,
         )

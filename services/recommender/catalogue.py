@@ -8,6 +8,7 @@ import numpy as np
 
 from penchant.bundle import Manifest
 from penchant.item_table import ItemTable
+from penchant.mapped import mapped
 from penchant.retrieval.model import user_ids
 from penchant.types import Keys, Rows, Vector
 
@@ -39,8 +40,7 @@ class Catalogue:
     @cached_property
     def user_keys(self) -> Keys:
         """Keys of the bundle's users, ascending."""
-        keys: Keys = np.load(self.folder / "users" / "keys.npy", mmap_mode="r")
-        return keys
+        return mapped(self.folder / "users" / "keys.npy")
 
     @cached_property
     def _user_ids(self) -> list[str]:
