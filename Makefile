@@ -3,6 +3,7 @@
 #   make demo DATA=folder        from data to slates that react and measured quality; ends with one JSON line
 #   make test                    every test; TESTS=tests/stack for some of them
 #   make check                   formatting, lint, types, imports, protos
+#   make quality DATA=folder     the recipe over three seeds, through the front door and offline (long)
 #   make up DATA=folder / down / status     the stack on this machine, left running
 #
 # Other variables: PYTHON (a Python 3.11), PIP (more options for pip), SERVICES=separate (a process a service),
@@ -23,7 +24,7 @@ FIND_PYTHON = for p in $(PYTHON) python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done
 STACK_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SERVICES),--services $(SERVICES)) $(if $(REDIS),--redis $(REDIS)) $(ARGS)
 
-.PHONY: help env protos demo test check up down status clean
+.PHONY: help env protos demo quality test check up down status clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^Other variables/,$$d'
@@ -50,6 +51,9 @@ protos: env
 
 demo: env
 	@$(BIN)/python -m stack.demo $(STACK_OPTIONS)
+
+quality: env
+	@$(BIN)/python -m stack.quality --data "$(DATA)" $(ARGS)
 
 up: env
 	@$(BIN)/python -m stack up $(STACK_OPTIONS)
