@@ -96,9 +96,9 @@ def fit(
     cut = split(dataset, protocol)
     held = hold_back(dataset, cut, recipe.ranking, seed)
     schema = schema_of(dataset)
-    first, first_stage, blend = _first_stage(dataset, cut, held, schema, recipe, seed, tell)
-    ranking = fit_ranking(dataset, cut, held, first, first_stage, schema, recipe.ranking, seed, tell)
-    second, second_stage = _second_stage(dataset, cut, schema, recipe, seed, first, tell)
+    first, early, blend = first_stage(dataset, cut, held, schema, recipe, seed, tell)
+    ranking = fit_ranking(dataset, cut, held, first, early, schema, recipe.ranking, seed, tell)
+    second, late = second_stage(dataset, cut, schema, recipe, seed, first, tell)
     metrics = {**ranking.metrics, "retrieval": blend.metrics}
     created = datetime.now(UTC)
     version = f"{_plain(dataset.name)}-{created:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
@@ -106,7 +106,7 @@ def fit(
     try:
         folder.mkdir(parents=True)
         tell("write the bundle", 0.0)
-        models = _write(folder, dataset, cut, ranking, second, second_stage, recipe, seed)
+        models = _write(folder, dataset, cut, ranking, second, late, recipe, seed)
         manifest = Manifest(
             version=version, format=FORMAT, created=created.isoformat(timespec="seconds"), dataset=dataset.name,
             recipe={**recipe.to_json(), "protocol": protocol}, seed=seed, cut_us=cut.cut_us,
@@ -143,7 +143,7 @@ def schema_of(dataset: Dataset) -> FeatureSchema:
     )
 
 
-def _first_stage(
+def first_stage(
     dataset: Dataset, cut: Split, held: HeldBack, schema: FeatureSchema, recipe: Recipe, seed: int, tell: Tell
 ) -> tuple[TrainedRetrieval, Stage, Chosen]:
     """Retrieval on what precedes the ranking slice, its settings chosen on the validation part."""
@@ -160,7 +160,7 @@ def _first_stage(
     return trained, _stage(dataset, trained, catalogue, before, schema, cut_us), blend
 
 
-def _second_stage(
+def second_stage(
     dataset: Dataset, cut: Split, schema: FeatureSchema, recipe: Recipe, seed: int, first: TrainedRetrieval, tell: Tell
 ) -> tuple[TrainedRetrieval, Stage]:
     """Retrieval on everything before the cut, from the first stage on and with its settings."""

@@ -13,16 +13,16 @@ class RankingRecipe:
     (time split)."""
     slice_items: int = 3
     """A user's newest training events that ranking learns from (leave-one-out)."""
-    max_requests: int = 8000
+    max_requests: int = 12_000
     """Targets replayed for training, a sample of whole users' if there are more."""
-    max_valid_requests: int = 2000
+    max_valid_requests: int = 1500
     max_slates: int = 2000
     """Shown slates replayed for the tasks that tell engagement from exposure."""
     candidates: int = 500
     """Candidates retrieved for a request: what serves retrieves as many."""
-    hard_negatives: int = 40
+    hard_negatives: int = 20
     """Best candidates kept of each training request."""
-    drawn_negatives: int = 40
+    drawn_negatives: int = 20
     """And drawn ones out of the rest, each standing for several."""
     history: int = 50
     """Newest history items that candidates attend to."""
@@ -31,14 +31,16 @@ class RankingRecipe:
     cross_layers: int = 2
     cross_rank: int = 32
     hidden: int = 64
-    dropout: float = 0.2
+    dropout: float = 0.3
     members: int = 3
     """Models averaged in one graph, each from its own seed."""
-    epochs: int = 12
-    patience: int = 3
+    epochs: int = 3
+    """The learning rate falls to 0 over these; the epoch that does best on the validation part is kept."""
+    stop_requests: int = 500
+    """Validation requests that say so."""
     batch_requests: int = 64
     learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
+    weight_decay: float = 0.1
     trees: int = 200
     leaves: int = 15
     tree_rows: int = 400_000

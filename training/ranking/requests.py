@@ -108,20 +108,25 @@ def _slates_of_parts(
 
 
 def _slates(dataset: Dataset) -> list[NDArray[np.int64]]:
-    """Every user's exposures, cut where the position falls back or half an hour passes."""
+    """The exposures of each slate; without numbers of slates, each user's are cut where the position falls back."""
     events = dataset.events
-    if events.impressions is None or events.slate_positions is None:
+    if events.impressions is None:
         return []
-    shown = np.flatnonzero(events.impressions & (events.items >= 0) & (events.slate_positions >= 0))
+    shown = np.flatnonzero(events.impressions & (events.items >= 0))
     shown = shown[np.lexsort((events.order[shown], events.times[shown], events.users[shown]))]
+    if events.slates is not None:
+        shown = shown[events.slates[shown] >= 0]
+        shown = shown[np.lexsort((np.arange(len(shown)), events.slates[shown], events.users[shown]))]
+        starts = np.diff(events.slates[shown]) != 0
+    elif events.slate_positions is not None:
+        shown = shown[events.slate_positions[shown] >= 0]
+        starts = np.diff(events.slate_positions[shown]) <= 0
+        starts |= np.diff(events.times[shown]) > SLATE_GAP_US
+    else:
+        return []
     if len(shown) == 0:
         return []
-    starts = (
-        (np.diff(events.users[shown]) != 0)
-        | (np.diff(events.slate_positions[shown]) <= 0)
-        | (np.diff(events.times[shown]) > SLATE_GAP_US)
-    )
-    return np.split(shown, np.flatnonzero(starts) + 1)
+    return np.split(shown, np.flatnonzero(starts | (np.diff(events.users[shown]) != 0)) + 1)
 
 
 def _some(slates: list[NDArray[np.int64]], most: int, seed: int) -> list[NDArray[np.int64]]:

@@ -19,6 +19,7 @@ from training.ranking.tasks import ENGAGE, Task
 
 Progress = Callable[[float], None]
 _MASKED = -1e9
+_JUDGED_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,8 @@ def _train_member(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min(1.0, step / 100 + 0.01) * (1 - step / steps)
     )
-    best, best_epoch = validation_loss(model, valid, valid_labels, features_NF, is_number, member), 0
+    judged = np.linspace(0, len(valid) - 1, min(len(valid), recipe.stop_requests)).astype(np.int64)
+    best, best_epoch = validation_loss(model, valid, valid_labels, judged, features_NF, is_number, member), 0
     state = copy.deepcopy(net.state_dict())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
@@ -180,12 +182,10 @@ def _train_member(
                 optimiser.step()
                 schedule.step()
             progress(epoch / recipe.epochs)
-            found = validation_loss(model, valid, valid_labels, features_NF, is_number, member)
-            if found < best:
+            found = validation_loss(model, valid, valid_labels, judged, features_NF, is_number, member)
+            if found <= best:
                 best, best_epoch = found, epoch
                 state = copy.deepcopy(net.state_dict())
-            elif epoch - best_epoch >= recipe.patience:
-                break
     net.load_state_dict(state)
     net.eval()
     return best_epoch, best
@@ -204,29 +204,39 @@ def _loss(
 
 
 @torch.no_grad()
-def logits_of(model: RankerModel, samples: Samples, features_NF: Matrix, member: int | None = None) -> Matrix:
-    """Logits [R, C, 1 + T] of all requests."""
+def logits_of(
+    model: RankerModel,
+    samples: Samples,
+    features_NF: Matrix,
+    member: int | None = None,
+    index: NDArray[np.int64] | None = None,
+) -> Matrix:
+    """Logits [R, C, 1 + T] of all requests, or of those of the index."""
     model.eval()
+    chosen = np.arange(len(samples)) if index is None else index
+    if len(chosen) == 0:
+        return np.zeros((0, samples.rows.shape[1], 1 + samples.labels.shape[2]), np.float32)
     parts = [
-        model(batch_of(samples, features_NF, index), member).numpy()
-        for index in np.split(np.arange(len(samples)), np.arange(64, len(samples), 64))
+        model(batch_of(samples, features_NF, chosen[start : start + _JUDGED_AT_ONCE]), member).numpy()
+        for start in range(0, len(chosen), _JUDGED_AT_ONCE)
     ]
-    return np.concatenate(parts) if len(samples) else np.zeros((0, samples.rows.shape[1], 1), np.float32)
+    return np.concatenate(parts)
 
 
 def validation_loss(
     model: RankerModel,
     samples: Samples,
     labels: Matrix,
+    index: NDArray[np.int64],
     features_NF: Matrix,
     is_number: Sequence[bool],
     member: int | None = None,
 ) -> float:
-    """Listwise loss plus the tasks' on whole candidate lists; infinite without samples, so that nothing is stopped."""
-    if len(samples) == 0:
+    """Listwise loss plus the tasks' over whole candidate lists; infinite without any, so that the last epoch stays."""
+    if len(index) == 0:
         return float("inf")
-    logits = torch.from_numpy(logits_of(model, samples, features_NF, member))
-    return float(_loss(logits, samples, labels, np.arange(len(samples)), is_number))
+    logits = torch.from_numpy(logits_of(model, samples, features_NF, member, index))
+    return float(_loss(logits, samples, labels, index, is_number))
 
 
 def _outputs(
