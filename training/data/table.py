@@ -130,12 +130,15 @@ def _clipped(column: pl.Series, counts: dict[str, int]) -> NDArray[np.float32]:
 
 def _renumbered(codes: NDArray[np.int32], names: list[str], listed: list[str]) -> tuple[NDArray[np.int32], list[str]]:
     """Codes and names anew: the listed names first, then the others in order of first appearance; -1 stays."""
-    used, first = np.unique(codes, return_index=True)
-    in_order = [names[code] for code in used[np.argsort(first)].tolist() if code >= 0]
-    ids = list(dict.fromkeys([*listed, *in_order]))
+    first = np.full(len(names) + 1, -1, np.int64)
+    # Written from the end, each place keeps its first row; -1 writes to the last place, which is nobody's.
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    used = np.flatnonzero(first[:-1] >= 0)
+    in_order = used[np.argsort(first[used])].tolist()
+    ids = list(dict.fromkeys([*listed, *(names[code] for code in in_order)]))
     place = {id_: i for i, id_ in enumerate(ids)}
     renumber = np.full(len(names) + 1, -1, np.int32)
-    for code in used[used >= 0].tolist():
+    for code in in_order:
         renumber[code] = place[names[code]]
     return renumber[codes], ids
 
@@ -155,7 +158,7 @@ def _optional(frame: pl.DataFrame, types: NDArray[np.int8], event_types: list[st
         given["slate_positions"] = frame["slate_position"].cast(pl.Int16).fill_null(-1).to_numpy()
     for key, name in (("slate", "slates"), ("session", "sessions")):
         if key in frame.columns:
-            given[name] = coded(frame[key])[0].astype(np.int64)
+            given[name] = _numbered(frame[key])
     if "slate_position" in frame.columns or "impression" in event_types:
         by_type = np.array([t in _EXPOSED for t in event_types])
         shown = by_type[types]
@@ -165,6 +168,13 @@ def _optional(frame: pl.DataFrame, types: NDArray[np.int8], event_types: list[st
             shown &= types == _place(event_types, "impression")
         given["impressions"] = shown
     return given
+
+
+def _numbered(column: pl.Series) -> NDArray[np.int64]:
+    """Equal values, equal numbers, -1 for none. Columns of whole numbers are taken as they are."""
+    if column.dtype.is_integer() and (column.min() or 0) >= 0:  # type: ignore[operator]
+        return column.fill_null(-1).to_numpy().astype(np.int64)
+    return coded(column.cast(pl.String))[0].astype(np.int64)
 
 
 def _place(names: list[str], name: str) -> int:

@@ -135,7 +135,9 @@ def _events(description: Description, raw: object) -> tuple[pl.DataFrame, bool]:
             read_numbers = numbers(source.frame[optional[key]], fault_in(optional[key]))
             columns[key] = read_numbers if key == "value" else _positions(read_numbers, fault_in(optional[key]))
         elif key in optional:
-            columns[key] = read(key)
+            column = source.frame[optional[key]]
+            numbered = key != "text" and column.dtype.is_integer()
+            columns[key] = column.cast(pl.Int64) if numbered else read(key)
     columns.setdefault("value", np.full(len(source.frame), np.nan))
     return pl.DataFrame(columns), "time" in of
 
