@@ -10,7 +10,7 @@ import grpc
 
 from penchant import messages
 from penchant.answers import SimilarUsers, Slate, Status, Written
-from penchant.errors import ConfigError, InvalidArgument, PenchantError
+from penchant.errors import ConfigError, InvalidArgument
 from penchant.leaves import Condition
 from penchant.rpc_errors import error_of
 from penchant.v1 import event_pb2, ingestion_service_pb2, recommender_service_pb2, status_service_pb2
@@ -178,7 +178,7 @@ class Client:
         try:
             return call(request, **self._stubs.call)
         except grpc.RpcError as error:
-            raise _error(error) from None
+            raise error_of(error) from None
 
 
 class AsyncClient:
@@ -259,7 +259,7 @@ class AsyncClient:
         try:
             return await call(request, **self._stubs.call)
         except grpc.aio.AioRpcError as error:
-            raise _error(error) from None
+            raise error_of(error) from None
 
 
 def _similar_users_request(
@@ -287,7 +287,3 @@ def _credentials(authority: Path | None) -> grpc.ChannelCredentials | None:
         return grpc.ssl_channel_credentials(authority.read_bytes())
     except OSError as error:
         raise ConfigError(f"{authority} cannot be read ({error.strerror}): give the PEM of the authority") from None
-
-
-def _error(error: Any) -> PenchantError:
-    return error_of(error.code(), error.details() or "", error.trailing_metadata() or ())

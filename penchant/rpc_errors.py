@@ -26,10 +26,16 @@ _KINDS: dict[str, type[PenchantError]] = {
 }
 
 
-def error_of(code: grpc.StatusCode, text: str, trailing: Iterable[tuple[str, str | bytes]]) -> PenchantError:
-    """The error the server raised, as far as it said; else ServiceUnavailable with the code's name as its reason."""
+def error_of(error: Any) -> PenchantError:
+    """What a failed call (grpc.RpcError of either client) raised at the server, as far as the server said.
+
+    A code without details of ours (a dead connection, a deadline, a missing token) is ServiceUnavailable with the
+    code's name as its reason.
+    """
+    code: grpc.StatusCode = error.code()
+    text: str = error.details() or ""
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
-    for detail in _details(trailing):
+    for detail in _details(error.trailing_metadata() or ()):
         for message in (info, bad, retry):
             if detail.Is(message.DESCRIPTOR):
                 detail.Unpack(message)
@@ -40,7 +46,10 @@ def error_of(code: grpc.StatusCode, text: str, trailing: Iterable[tuple[str, str
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return Overloaded(text, retry.retry_delay.ToMilliseconds() or 100)
     kind = _KINDS.get(info.reason) if info.domain == DOMAIN else None
-    return kind(text) if kind else ServiceUnavailable(f"{code.name}: {text}", code.name)
+    if kind is not None:
+        return kind(text)
+    # Forwarded through another server it says so already.
+    return ServiceUnavailable(text if text.startswith(code.name) else f"{code.name}: {text}", code.name)
 
 
 def _details(trailing: Iterable[tuple[str, str | bytes]]) -> Iterable[Any]:

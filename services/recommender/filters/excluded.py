@@ -15,4 +15,5 @@ class ExcludedFilter:
 
     def allowed(self, query: Query, pool: Pool) -> Mask:
         """bool [B]."""
-        return ~np.isin(pool.keys, excluded_keys(query))
+        excluded = excluded_keys(query)
+        return ~np.isin(pool.keys, excluded) if len(excluded) else np.ones(len(pool), np.bool_)
