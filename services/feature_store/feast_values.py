@@ -56,7 +56,7 @@ def decode_columns(
     cuts = [0, *(int(terminators[end - 1]) if end else 0 for end in ends)]
     columns, seen = [], 0
     for dtype, raw, payload, yes in zip(dtypes, cells, payloads, is_varint, strict=True):
-        statuses = _statuses(raw, missing)
+        statuses = _statuses(dtype, raw, missing)
         if yes:
             columns.append(_integers(dtype, decoded[cuts[seen] : cuts[seen + 1]], payload, statuses))
             seen += 1
@@ -108,8 +108,8 @@ def decode_timestamp(raw: bytes) -> int:
     return seconds * 1_000_000 + nanos // 1000
 
 
-def _statuses(raw: Sequence[bytes | None], missing: int) -> NDArray[np.uint8]:
-    if all(raw) and not any(cell.startswith(_NULL_TAG) for cell in raw if cell):
+def _statuses(dtype: str, raw: Sequence[bytes | None], missing: int) -> NDArray[np.uint8]:
+    if _all_present(dtype, raw):
         return np.full(len(raw), Status.PRESENT, np.uint8)
     return np.array(
         [missing if c is None else Status.PRESENT if c and not c.startswith(_NULL_TAG) else Status.NULL for c in raw],
@@ -117,39 +117,49 @@ def _statuses(raw: Sequence[bytes | None], missing: int) -> NDArray[np.uint8]:
     )
 
 
+def _all_present(dtype: str, raw: Sequence[bytes | None]) -> bool:
+    """Whether every cell begins with the dtype's tag."""
+    size = len(_TAGS[dtype])
+    return all(raw) and {cell[:size] for cell in raw if cell} <= {_TAGS[dtype]}
+
+
 def _payloads(dtype: str, name: str, raw: Sequence[bytes | None]) -> list[bytes]:
     """What follows the tag and the lengths of each cell; b"" where there is nothing."""
-    tag = _TAGS[dtype]
-    size = len(tag)
-    packed = dtype.endswith("[]")
-    in_place = not packed and dtype not in ("string", "bytes")
-    parts = dtype in ("string[]", "bytes[]")
-    payloads = []
-    for cell in raw:
-        if not cell or cell.startswith(_NULL_TAG):
-            payloads.append(b"")
-            continue
-        if not cell.startswith(tag):
-            raise ConfigError(
-                f"{name} is stored with another type than {dtype} (bytes {cell[:8].hex()}): run "
-                "`python -m feature_repo apply` again, or materialise the view again"
-            )
+    in_place = not dtype.endswith("[]") and dtype not in ("string", "bytes")
+    if raw and _all_present(dtype, raw):
+        cells = [cell for cell in raw if cell]
         if in_place:
-            payloads.append(cell[size:])
-            continue
-        length, at = varint.read_one(cell, size)
-        if not packed:
-            payloads.append(cell[at:])
-        elif parts:
-            payloads.append(_parts(cell, at))
-        elif length == 0:
-            payloads.append(b"")
-        elif cell[at] != _ELEMENT_TAG:
-            raise ConfigError(f"{name} holds an unpacked array (bytes {cell[:8].hex()}): write it with a proto3 client")
-        else:
-            inner, at = varint.read_one(cell, at + 1)
-            payloads.append(cell[at : at + inner])
-    return payloads
+            size = len(_TAGS[dtype])
+            return [cell[size:] for cell in cells]
+        if dtype.endswith("[]") and len(set(map(len, cells))) == 1:
+            # Arrays of one length have one header: the dense case, read without looking at each.
+            at = len(cells[0]) - len(_payload(dtype, name, cells[0]))
+            if dtype not in ("string[]", "bytes[]") and len({cell[:at] for cell in cells}) == 1:
+                return [cell[at:] for cell in cells]
+    return [b"" if not cell or cell.startswith(_NULL_TAG) else _payload(dtype, name, cell) for cell in raw]
+
+
+def _payload(dtype: str, name: str, cell: bytes) -> bytes:
+    tag = _TAGS[dtype]
+    if not cell.startswith(tag):
+        raise ConfigError(
+            f"{name} is stored with another type than {dtype} (bytes {cell[:8].hex()}): run "
+            "`python -m feature_repo apply` again, or materialise the view again"
+        )
+    packed = dtype.endswith("[]")
+    if not packed and dtype not in ("string", "bytes"):
+        return cell[len(tag) :]
+    length, at = varint.read_one(cell, len(tag))
+    if not packed:
+        return cell[at:]
+    if dtype in ("string[]", "bytes[]"):
+        return _parts(cell, at)
+    if length == 0:
+        return b""
+    if cell[at] != _ELEMENT_TAG:
+        raise ConfigError(f"{name} holds an unpacked array (bytes {cell[:8].hex()}): write it with a proto3 client")
+    inner, at = varint.read_one(cell, at + 1)
+    return cell[at : at + inner]
 
 
 def _parts(cell: bytes, at: int) -> bytes:
