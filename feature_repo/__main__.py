@@ -15,6 +15,8 @@ from penchant.errors import ConfigError, PenchantError
 REDIS_VARIABLE = "PENCHANT_FEATURE_STORE__REDIS"
 """Also read by the feature store itself."""
 
+REDIS_VARIABLE = "PENCHANT_FEATURE_STORE__REDIS"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status; the last line of stdout is a JSON object."""

@@ -218,6 +218,12 @@ def test_what_feast_cannot_express_is_refused(url):
         connection_string(url)
 
 
+def test_the_store_can_be_named_by_the_environment(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("PENCHANT_FEATURE_STORE__REDIS", world[1])
+    assert main(["apply", "--offline", str(tmp_path), "--plan", str(tmp_path / "plan.json")]) == 0
+    assert connection_string(world[1]) in (tmp_path / "feature_store.yaml").read_text()
+
+
 def test_an_unusable_redis_is_status_2(tmp_path, capsys):
     assert main(["apply", "--redis", "localhost", "--offline", str(tmp_path), "--plan", str(tmp_path / "p")]) == 2
     assert "redis://host:port/db" in capsys.readouterr().err
