@@ -1,0 +1,222 @@
+"""The blend, against a plain reading of its definition; what each source proposes, and what comes when all fall."""
+
+import itertools
+from copy import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_bundle import generated, write_bundle
+
+from penchant.bundle import verify
+from penchant.item_table import ItemChange, ItemTable
+from penchant.retrieval import RETRIEVAL_FEATURES, SOURCES, RetrievalModel, exact_search
+from training.data.split import split
+
+COLUMN = {name: place for place, name in enumerate(RETRIEVAL_FEATURES)}
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[RetrievalModel, ItemTable]:
+    dataset = generated()
+    folder = write_bundle(dataset, split(dataset, "time-split"), tmp_path_factory.mktemp("bundles"))
+    table = ItemTable.open(folder)
+    embeddings = table.embeddings.base
+
+    def tower(history_rows: Any) -> Any:
+        return embeddings[history_rows].sum(axis=1)
+
+    search = exact_search(embeddings)
+    model = RetrievalModel.open(folder, verify(folder), tower, search, table.embeddings, table.content)
+    rng = np.random.default_rng(0)
+    model.neighbours = rng.integers(0, len(embeddings), (len(embeddings), 6)).astype(np.uint32)
+    return model, table
+
+
+HISTORIES = st.lists(st.integers(0, 60), max_size=10)
+
+
+def allowed_without(table: ItemTable, forbidden: list[int]) -> Any:
+    mask = table.allowed()
+    mask[[row for row in forbidden if row < len(mask)]] = False
+    mask[0] = False
+    return mask
+
+
+def plain_blend(model: RetrievalModel, table: ItemTable, history: list[int], row: int) -> float:
+    """The definition in RetrievalSettings, for one row."""
+    how = model.settings
+    known = [r for r in history if r > 0]
+    if not known:
+        return float(model.trend_scores[row])
+    vector = table.embeddings.base[known[-model.history_length :]].sum(axis=0)
+    newest = known[::-1][:50]
+    weights = [2 ** (-place / how.history_half_life) for place in range(len(newest))]
+    mass = 0.0
+    for item, weight in zip(newest, weights, strict=True):
+        start, end = model.co_visitation.indptr[item : item + 2]
+        for target, share in zip(
+            model.co_visitation.targets[start:end], model.co_visitation.weights[start:end], strict=True
+        ):
+            mass += weight / sum(weights) * float(share) * (int(target) == row)
+    dot = float(table.embeddings.base[row] @ vector)
+    return (
+        how.tower_weight * dot
+        + (1 - how.tower_weight) * float(np.log(mass + how.floor))
+        + how.trend_weight * float(model.trend_scores[row])
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(history=HISTORIES, forbidden=st.lists(st.integers(1, 60), max_size=60), k=st.sampled_from([1, 5, 30, 500]))
+def test_every_row_scores_what_the_definition_says_best_first(
+    opened: tuple[RetrievalModel, ItemTable], history: list[int], forbidden: list[int], k: int
+) -> None:
+    model, table = opened
+    history = [row for row in history if row < table.row_count]
+    allowed = allowed_without(table, forbidden)
+    found, degraded = model.retrieve(np.array(history, np.int64), allowed, k)
+    assert degraded == ()
+    assert len(found.rows) == min(k, int(allowed.sum()))
+    assert allowed[found.rows].all()
+    assert len(np.unique(found.rows)) == len(found.rows)
+    assert (found.source_bits > 0).all()
+    expected = [plain_blend(model, table, history, int(row)) for row in found.rows]
+    assert np.allclose(found.scores, expected, atol=1e-4)
+    assert (np.diff(found.scores) <= 0).all()
+    assert np.allclose(found.features[:, COLUMN["reciprocal_rank"]], 1 / np.sqrt(1 + np.arange(len(found.rows))))
+    again, _ = model.retrieve(np.array(history, np.int64), allowed, k)
+    assert np.array_equal(again.rows, found.rows)
+    if k >= 60:  # All sources together reach everything here, so the order is the blend's alone.
+        best = sorted(np.flatnonzero(allowed), key=lambda row: -plain_blend(model, table, history, int(row)))
+        assert np.allclose([plain_blend(model, table, history, int(r)) for r in best], expected, atol=1e-4)
+
+
+def test_bits_say_which_sources_proposed_a_row(opened: tuple[RetrievalModel, ItemTable]) -> None:
+    model, table = opened
+    history, allowed = np.array([3, 9, 14]), table.allowed()
+    caller = np.array([7, 8], np.uint32)
+    whole, _ = model.retrieve(history, allowed, 500, caller_rows=caller)
+    alone: dict[str, set[int]] = {}
+    for name in SOURCES:
+        block, _ = model.retrieve(history, allowed, 500, (name,), caller)
+        bit = np.uint32(1 << SOURCES.index(name))
+        alone[name] = set(block.rows[(block.source_bits & bit) > 0].tolist())
+    filled = set(whole.rows.tolist())
+    for name in SOURCES:
+        bit = np.uint32(1 << SOURCES.index(name))
+        proposed = set(whole.rows[(whole.source_bits & bit) > 0].tolist())
+        if name == "popular":  # What fills the list up counts as popular.
+            assert alone[name] <= proposed | filled
+        else:
+            assert proposed == alone[name], name
+
+
+def test_a_source_proposes_at_most_its_quota(opened: tuple[RetrievalModel, ItemTable]) -> None:
+    model, table = opened
+    small = dict.fromkeys(SOURCES, 4)
+    whole, model.settings = model.settings, replace(model.settings, quotas=small)
+    try:
+        for name in SOURCES:
+            if name == "popular":
+                continue
+            found, _ = model.retrieve(
+                np.array([3, 9, 14]), table.allowed(), 500, (name,), np.arange(20, 40, dtype=np.uint32)
+            )
+            assert 0 < len(found.rows) <= 4, name
+    finally:
+        model.settings = whole
+
+
+def test_a_lone_source_keeps_its_own_order(opened: tuple[RetrievalModel, ItemTable]) -> None:
+    model, table = opened
+    history, allowed = np.array([3, 9, 14]), table.allowed()
+    caller = np.array([30, 4, 21, 4, 17], np.uint32)
+    assert model.retrieve(history, allowed, 10, ("caller",), caller)[0].rows.tolist() == [30, 4, 21, 17]
+    near, _ = model.retrieve(history, allowed, 500, ("content",))
+    listed = [int(r) for r in np.asarray(model.neighbours)[[14, 9, 3]].T.ravel() if r]
+    assert near.rows.tolist() == list(dict.fromkeys(listed))[:30]
+    towered, _ = model.retrieve(history, allowed, 20, ("two_tower",))
+    vector = table.embeddings.base[history].sum(axis=0)
+    assert towered.rows.tolist() == exact_search(table.embeddings.base)(vector, 20, allowed)[0].tolist()
+
+
+def test_a_source_that_has_nothing_gives_popular_items_instead(opened: tuple[RetrievalModel, ItemTable]) -> None:
+    model, table = opened
+    allowed = table.allowed()
+    found, _ = model.retrieve(np.empty(0, np.int64), allowed, 500, ("caller",))
+    assert len(found.rows) == int(allowed.sum())
+    assert found.rows[:2].tolist() == [model.popular_rows[0, 0], model.popular_rows[1, 0]]
+    late = found.rows[len(np.unique(model.popular_rows)) :]
+    assert (np.diff(model.popular_scores[late]) <= 0).all()
+
+
+class Fallen(Exception):
+    """What a broken part raises."""
+
+
+@pytest.mark.parametrize("parts", [p for n in (1, 2) for p in itertools.combinations(("tower", "search", "pairs"), n)])
+def test_it_answers_whatever_falls(opened: tuple[RetrievalModel, ItemTable], parts: tuple[str, ...]) -> None:
+    def broken(*arguments: Any) -> Any:
+        raise Fallen
+
+    class BrokenPairs:
+        scores = broken
+
+    whole, table = opened
+    model = copy(whole)
+    for part in parts:
+        setattr(model, "co_visitation" if part == "pairs" else part, BrokenPairs() if part == "pairs" else broken)
+    found, degraded = model.retrieve(np.array([3, 9]), table.allowed(), 30)
+    assert len(found.rows) == 30
+    assert np.isfinite(found.scores).all()
+    named = {"tower": "two_tower", "search": "two_tower", "pairs": "co_visitation"}
+    assert {reason.partition(":")[0] for reason in degraded} == {named[part] for part in parts}
+
+
+def test_new_items_are_searched_with_the_bundle_s_and_come_first_among_the_fresh(
+    opened: tuple[RetrievalModel, ItemTable],
+) -> None:
+    model, whole = opened
+    table = whole.view()
+    vector = table.embeddings.base[[3, 9]].sum(axis=0)
+    changes = [ItemChange(i, 10_000 + i, f"n{i}", created_us=i) for i in range(1, 41)]
+
+    def embed(content: Any) -> Any:
+        return np.linspace(0, 5, len(content), dtype=np.float32)[:, None] * vector
+
+    table.apply(changes, np.zeros((40, 256), np.float32), embed)
+    over = model.over(table)
+    allowed = table.allowed()
+    found, _ = over.retrieve(np.array([3, 9]), allowed, 10, ("two_tower",))
+    every = np.concatenate([table.embeddings.base, table.embeddings.extra]) @ vector
+    assert np.allclose(np.sort(every[found.rows])[::-1], np.sort(every[1:])[::-1][:10], atol=1e-4)
+    assert found.rows[0] == table.row_count - 1
+    fresh, _ = over.retrieve(np.empty(0, np.int64), allowed, 20, ("fresh",))
+    assert fresh.rows.tolist() == list(range(table.row_count - 1, table.row_count - 21, -1))
+    allowed[table.row_count - 1] = False
+    assert table.row_count - 1 not in over.retrieve(np.array([3, 9]), allowed, 500)[0].rows
+    assert model.delta_rows.size == 0
+
+
+def test_a_history_of_items_newer_than_the_bundle_leads_to_what_is_like_them(
+    opened: tuple[RetrievalModel, ItemTable],
+) -> None:
+    model, whole = opened
+    table = whole.view()
+    like = table.content.base[5]
+    table.apply([ItemChange(1, 10_001, "n1")], like[None])
+    row = table.row_count - 1
+    found, _ = model.over(table).retrieve(np.array([row]), allowed_without(table, [row]), 4, ("content",))
+    assert (table.content[found.rows] @ like > 0.99).all()
+
+
+def test_similar_users_leave_out_the_asker(opened: tuple[RetrievalModel, ItemTable]) -> None:
+    model, _ = opened
+    keys, scores = model.similar_users(int(model.user_keys[7]), np.asarray(model.user_embeddings[7]), 500)
+    assert int(model.user_keys[7]) not in keys
+    assert len(keys) == len(model.user_keys) - 1
+    assert (np.diff(scores) <= 1e-6).all()
