@@ -1,6 +1,7 @@
 """The door of a server: tokens are checked, bytes become messages, errors become codes, calls are counted."""
 
 import asyncio
+import contextlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable
@@ -73,6 +74,10 @@ class DoorInterceptor(grpc.aio.ServerInterceptor):
             self._metrics.started()
             code = "CANCELLED"
             try:
+                left = context.time_remaining()
+                if left is not None and left <= 0:
+                    # It waited behind others until its caller had gone: work for nobody would make the next ones late.
+                    await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the call began")
                 response = await inner(_parsed(data, parse), context)
                 code = "OK"
                 return response
@@ -99,8 +104,9 @@ class DoorInterceptor(grpc.aio.ServerInterceptor):
             try:
                 responses = inner(_parsed(data, parse), context)
                 if hasattr(responses, "__aiter__"):
-                    async for response in responses:
-                        await context.write(response)
+                    async with contextlib.aclosing(responses):
+                        async for response in responses:
+                            await context.write(response)
                 else:
                     await responses
                 code = "OK"

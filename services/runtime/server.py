@@ -112,6 +112,7 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # A second process on the port is an error, not half of the connections.
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", 64 << 20),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),  # Our channels ping every 20 s.
     ]
     if settings.max_connection_age_s:
         options.append(("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)))

@@ -1,6 +1,8 @@
 """A server's door: tokens, bytes that are no message, sizes, deadlines, health, and a clean stop."""
 
 import asyncio
+import socket
+import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,6 +30,8 @@ from penchant.v1 import status_service_pb2, status_service_pb2_grpc
 from services.runtime.channels import open_channel, token_metadata
 from services.runtime.config import ServerSettings
 from services.runtime.deadline import seconds_left
+from services.runtime.door import DoorInterceptor
+from services.runtime.metrics import CallMetrics
 from services.runtime.server import serve
 from services.runtime.status import StatusSnapshot
 from services.runtime.wire_errors import DETAILS, error_of
@@ -254,6 +258,55 @@ async def test_the_caller_s_deadline_arrives_and_without_one_the_default_does() 
         await rank(address, timeout=None)
     assert 7 < seen[0] < 62  # gRPC rounds up
     assert seen[1] == 7.0
+
+
+class LateContext:
+    """A call whose caller has gone."""
+
+    def __init__(self) -> None:
+        self.aborted: grpc.StatusCode | None = None
+
+    def time_remaining(self) -> float:
+        return -0.1
+
+    def code(self) -> Any:
+        return self.aborted
+
+    async def abort(self, code: grpc.StatusCode, details: str) -> None:
+        self.aborted = code
+        raise grpc.aio.AbortError
+
+
+async def test_a_call_whose_deadline_has_passed_is_not_begun() -> None:
+    metrics, begun = CallMetrics(), []
+
+    async def handler(request: bytes, context: Any) -> bytes:
+        begun.append(request)
+        return b""
+
+    async def continuation(details: Any) -> Any:
+        return grpc.unary_unary_rpc_method_handler(handler)
+
+    details = type("Details", (), {"method": "/a/B", "invocation_metadata": ()})()
+    wrapped = await DoorInterceptor("", metrics).intercept_service(continuation, details)
+    context = LateContext()
+    with pytest.raises(grpc.aio.AbortError):
+        await wrapped.unary_unary(b"", context)
+    assert context.aborted is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert begun == []
+    assert metrics.numbers() == {"calls_finished": 1.0, "calls_failed": 1.0}
+
+
+async def test_metrics_are_served_where_they_are_asked_for() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        metrics_port = probe.getsockname()[1]
+    async with running(metrics_port=metrics_port) as (address, _, _):
+        await rank(address)
+        url = f"http://127.0.0.1:{metrics_port}/metrics"
+        text = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=60).read().decode())
+    assert f'penchant_calls_total{{code="OK",method="{RANK}"}} 1.0' in text
+    assert f'penchant_call_seconds_count{{method="{RANK}"}} 1.0' in text
 
 
 async def test_a_deadline_ends_a_call_on_the_minimal_channel() -> None:
