@@ -62,5 +62,7 @@ def open_repository(redis: str, offline: Path) -> FeatureStore:
     offline = offline.resolve()
     offline.mkdir(parents=True, exist_ok=True)
     settings = described(redis, offline)
-    (offline / "feature_store.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    path = offline / "feature_store.yaml"
+    path.touch(mode=0o600)  # It may hold a password.
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
     return FeatureStore(config=RepoConfig(**settings, repo_path=offline))

@@ -73,7 +73,10 @@ def bulk(part: bytes) -> bytes:
 class _Wire(asyncio.Protocol):
     """One connection; replies are handed out in the order of the requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, replaces: int = 0) -> None:
+        self.replaces = replaces
+        """The client id of the connection whose place this one is to take; 0 for none."""
+        self.used = False
         self._reader = hiredis.Reader()
         self._waiting: deque[tuple[int, list[Any], asyncio.Future[list[Any]]]] = deque()
         self._transport: asyncio.Transport | None = None
@@ -134,7 +137,8 @@ class RedisPool:
 
     The first is for what must happen in order: commands on it run in the order they were sent, also when an answer
     was given up on, and a new connection in its place first kills the old one, so that nothing it still had to do
-    can happen late.
+    can happen late. Losing it is told once, with StoreUnavailable, before a new one is opened: Redis may come back
+    with less than it was given.
     """
 
     def __init__(self, address: RedisAddress, connections: int = 2, timeout_s: float = 5.0) -> None:
@@ -144,6 +148,8 @@ class RedisPool:
         self._opening = [asyncio.Lock() for _ in range(connections)]
         self._turn = cycle(range(1, connections) if connections > 1 else (0,))
         self._closed = False
+        self.losses = 0
+        """How often the connection that keeps order was lost."""
 
     async def execute(
         self, request: bytes, replies: int, timeout_s: float | None = None, in_order: bool = False
@@ -158,6 +164,10 @@ class RedisPool:
             async with asyncio.timeout(limit):
                 wire = self._wires[place]
                 if not wire.open:
+                    if in_order and wire.used:
+                        self._wires[place] = _Wire(replaces=wire.client_id)
+                        self.losses += 1
+                        raise StoreUnavailable(f"the connection to Redis at {self.address} was lost")
                     wire = await self._connect(place)
                 found = await wire.send(request, replies)
         except TimeoutError:
@@ -188,7 +198,9 @@ class RedisPool:
             else:
                 context = ssl.create_default_context() if self.address.tls else None
                 _, wire = await loop.create_connection(_Wire, self.address.host, self.address.port, ssl=context)
-            await self._greet(wire, self._wires[place].client_id)
+            before = self._wires[place]
+            await self._greet(wire, before.client_id or before.replaces)
+            wire.used = True
             self._wires[place] = wire
             return wire
 

@@ -62,6 +62,7 @@ class Ingestion:
         """Everything up to this log position is in the store."""
         self.behind = False
         self.repeats = 0
+        self._losses = 0
 
     @property
     def backlog(self) -> int:
@@ -91,6 +92,7 @@ class Ingestion:
                 )
             await asyncio.to_thread(self._remember)
             self.applied = applied
+            self._losses = self._projector.losses
             await self._replay()
         except BaseException:
             log.close()
@@ -165,6 +167,8 @@ class Ingestion:
     async def _take(self, batches: Sequence[_Batch]) -> None:
         log = self._log
         assert log is not None
+        if self.behind:
+            raise StoreUnavailable("the online store is out and the log is ahead of it: retry once it answers")
         fresh: list[Entry] = []
         last: list[int] = []
         """Of each batch: the newest position its entries have; entries of this round count from the log's end."""
@@ -202,10 +206,15 @@ class Ingestion:
 
     async def _apply(self, entries: Sequence[tuple[int, Entry]]) -> None:
         try:
+            if self._losses != self._projector.losses:
+                raise StoreUnavailable("the store may have lost something")
             await self._projector.apply(entries)
             await self._projector.mark_applied(entries[-1][0])
         except Exception as error:
             self.behind = True
+            # Often it was a connection alone; the entries are in the log, so the replay applies them.
+            if await self._caught_up():
+                return
             raise StoreUnavailable(
                 f"{error}; the log holds the entries and they are applied once the store answers: sending them again "
                 "is safe where they carry an event_id"
@@ -220,18 +229,27 @@ class Ingestion:
     async def _catch_up(self) -> None:
         """Replay until the store holds all of the log."""
         wait_s = _RETRY_S
-        while not self._stopping:
-            try:
-                # The store may have come back empty or older.
-                self.applied = min(self.applied, await self._projector.applied())
-                await self._replay()
-            except PenchantError as error:
-                self._report(f"still behind: {error}")
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, _LAST_RETRY_S)
-            else:
-                self.behind = False
-                return
+        while not self._stopping and not await self._caught_up():
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LAST_RETRY_S)
+
+    async def _caught_up(self) -> bool:
+        """Try once to bring the store up to the log, from what it says it has: it may have come back with less."""
+        try:
+            self._losses = self._projector.losses
+            stored = await self._projector.applied()
+            if stored < self.applied:
+                self._report(
+                    f"the store came back with position {stored} of {self.applied}: the log is replayed; what was "
+                    "materialised has to be loaded again if it is gone as well"
+                )
+                self.applied = stored
+            await self._replay()
+        except Exception as error:
+            self._report(f"behind the log: {error}")
+            return False
+        self.behind = self._losses != self._projector.losses
+        return not self.behind
 
     async def _replay(self) -> None:
         """Apply every record after the last applied position; those that entities already hold are skipped."""

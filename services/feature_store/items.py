@@ -51,6 +51,7 @@ class ItemJournal:
         """Changes of the log that the online store may not hold yet."""
         self._turn = asyncio.Lock()
         self._waiting = 0
+        self._losses = store.losses
         self._changed = asyncio.Condition()
         self._position = self._log.position
         for position, payload in read_segments(folder):
@@ -72,11 +73,11 @@ class ItemJournal:
         """Log, publish and store items; the position after them. Raises Overloaded, LogError, StoreUnavailable."""
         if self._waiting >= _MAX_WAITING:
             raise Overloaded(f"{self._waiting} batches of items are waiting: retry later", 200)
+        self._waiting += 1
         # A caller that leaves must not tear a write in two: what is in the log is published and stored.
         return await asyncio.shield(asyncio.ensure_future(self._write_in_turn(items, now_us)))
 
     async def _write_in_turn(self, items: Sequence[ItemWrite], now_us: int) -> int:
-        self._waiting += 1
         try:
             async with self._turn:
                 payloads = [record_of(item, now_us) for item in items]
@@ -97,11 +98,18 @@ class ItemJournal:
     async def recover(self, now_us: int) -> None:
         """Bring the online store up to the log: whole items, so writing one twice changes nothing."""
         async with self._turn:
-            (stored,) = await self._store.read([_CHECKPOINT], _NOTHING, now_us)
-            # A position beyond the log is of a log that is gone: all is written anew.
-            through = int(stored.cell(0) or 0) if (stored.cell(0) or 0) <= self._position else 0
-            self._unwritten = {key: change for key, change in self._newest.items() if change.position > through}
+            await self._look_again(now_us)
             await self._store_unwritten(now_us)
+
+    async def _look_again(self, now_us: int) -> None:
+        """Find out what the store does not hold."""
+        self._losses = self._store.losses
+        (stored,) = await self._store.read([_CHECKPOINT], _NOTHING, now_us)
+        through = int(stored.cell(0) or 0)
+        # A position beyond the log is of a log that is gone: all is written anew.
+        through = through if through <= self._position else 0
+        missing = {key: change for key, change in self._newest.items() if change.position > through}
+        self._unwritten = {**missing, **self._unwritten}
 
     async def watch(self, from_position: int) -> AsyncIterator[ItemChanges]:
         """Changes after a position, for ever; a snapshot first where single changes are no longer held."""
@@ -140,19 +148,23 @@ class ItemJournal:
         self._position = change.position
 
     async def _store_unwritten(self, now_us: int) -> None:
-        changes = list(self._unwritten.values())
-        if not changes:
-            return
-        try:
-            for start in range(0, len(changes), RUN):
-                await self._write(changes[start : start + RUN], now_us)
-        except StoreUnavailable as error:
-            raise StoreUnavailable(
-                f"{error}; the items are in the log and are stored once it answers: sending them again is safe"
-            ) from None
-        self._unwritten.clear()
-        checkpoint = scalars("int64", np.array([self._position]))
-        await self._store.write(_NOTHING, {_CHECKPOINT: checkpoint}, {"item_counters": np.array([now_us])})
+        for last_try in (False, True):
+            try:
+                if self._losses != self._store.losses:
+                    await self._look_again(now_us)
+                changes = list(self._unwritten.values())
+                for start in range(0, len(changes), RUN):
+                    await self._write(changes[start : start + RUN], now_us)
+                checkpoint = scalars("int64", np.array([self._position]))
+                await self._store.write(_NOTHING, {_CHECKPOINT: checkpoint}, {"item_counters": np.array([now_us])})
+            except StoreUnavailable as error:
+                if last_try:
+                    raise StoreUnavailable(
+                        f"{error}; the items are in the log and are stored once it answers: sending them again is safe"
+                    ) from None
+            else:
+                self._unwritten.clear()
+                return
 
     async def _write(self, changes: Sequence[ItemChange], now_us: int) -> None:
         attributes = [json.dumps(dict(change.attributes), sort_keys=True).encode() for change in changes]

@@ -38,6 +38,11 @@ class Projector:
         self._store = store
         self._schema = schema
 
+    @property
+    def losses(self) -> int:
+        """See OnlineStore.losses."""
+        return self._store.losses
+
     async def applied(self) -> int:
         """Everything up to this position is in the store; 0 for an empty store."""
         (column,) = await self._store.read([_CHECKPOINT], _NOBODY, 0)

@@ -38,6 +38,11 @@ class RedisOnlineStore:
         self.pool = RedisPool(address, connections, timeout_s)
         self._readings: dict[tuple[str, ...], _Reading] = {}
 
+    @property
+    def losses(self) -> int:
+        """See OnlineStore.losses."""
+        return self.pool.losses
+
     async def read(
         self, features: Sequence[str], entity_keys: Keys, as_of_us: int, timeout_s: float | None = None
     ) -> list[Column]:

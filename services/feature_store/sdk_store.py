@@ -38,6 +38,11 @@ class SdkOnlineStore:
             # Late events change a user's state but not its newest event's time: such a write must not be skipped.
             online.skip_dedup = True
 
+    @property
+    def losses(self) -> int:
+        """See OnlineStore.losses: Feast hides its connections, so only a restart notices."""
+        return 0
+
     @classmethod
     def open(cls, plan: Plan, repository: Path) -> "SdkOnlineStore":
         """From a folder with feature_store.yaml. Raises ConfigError with the remedy."""

@@ -20,6 +20,11 @@ class OnlineStore(Protocol):
 
     plan: Plan
 
+    @property
+    def losses(self) -> int:
+        """Rises whenever the store may have lost what was written: then look at what it holds."""
+        ...
+
     async def read(
         self, features: Sequence[str], entity_keys: Keys, as_of_us: int, timeout_s: float | None = None
     ) -> list[Column]:

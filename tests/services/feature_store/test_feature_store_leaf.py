@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from penchant.errors import InvalidArgument, LogError, Overloaded, StoreUnavaila
 from penchant.features import UserFeatures
 from penchant.ids import key
 from penchant.segments import SegmentWriter
+from services.feature_store.connection import command
 from services.feature_store.wire import record_of
 from services.feature_store.writes import ItemWrite, UserWrite
 
@@ -155,8 +157,6 @@ async def test_an_emptied_store_is_rebuilt_from_the_log(new_leaf):
     await leaf.write_users([UserWrite(key("", "u"), "u", attributes={"plan": "free"}, ingest_time_us=NOW_US)], NOW_US)
     await leaf.write_items([ItemWrite(key("", "i1"), "i1", attributes={"genre": ["a"]})], NOW_US)
     before, item = await state(leaf), await counters(leaf, "i1")
-    from services.feature_store.connection import command
-
     await leaf.store.pool.execute(command("FLUSHDB"), 1)
     await leaf.stop()
     leaf = new_leaf()
@@ -208,8 +208,8 @@ async def test_a_token_is_waited_for_and_bounded_by_the_deadline(leaf):
     await leaf.write_events([event(item="later")], NOW_US)
     assert len((await reading).users[0].history_keys) == 2
     started = asyncio.get_running_loop().time()
-    fetched = await leaf.fetch_users(np.array([key("", "u")]), NOW_US, 10**9, deadline_s=0.2)
-    assert asyncio.get_running_loop().time() - started < 0.2
+    fetched = await leaf.fetch_users(np.array([key("", "u")]), NOW_US, 10**9, deadline_s=1.0)
+    assert asyncio.get_running_loop().time() - started < 1.0
     assert fetched.events_applied_through == 2
     assert fetched.users[0].found
 
@@ -249,6 +249,36 @@ async def test_a_store_that_is_out_is_caught_up_with_and_nothing_counts_twice(ne
     assert (await state(leaf)).history_keys.tolist() == [key("", item) for item in "abc"]
 
 
+@pytest.mark.parametrize("first", ["events", "items"])
+async def test_a_redis_that_comes_back_empty_while_running_is_rebuilt(leaf, first):
+    await leaf.write_events([event(item="a", ago_s=9), event("v", "a")], NOW_US)
+    await leaf.write_items([ItemWrite(key("", "a"), "a")], NOW_US)
+    await leaf.store.pool.execute(command("FLUSHDB"), 1)
+    for wire in leaf.store.pool._wires:
+        wire.close()
+    await asyncio.sleep(0.01)
+    if first == "items":
+        await leaf.write_items([ItemWrite(key("", "b"), "b")], NOW_US)
+    await leaf.write_events([event(item="b", ago_s=5)], NOW_US)
+    await leaf.write_items([ItemWrite(key("", "c"), "c")], NOW_US)
+    assert (await state(leaf)).history_keys.tolist() == [key("", "a"), key("", "b")]
+    assert (await state(leaf, "v")).found
+    assert (await counters(leaf, "a"))["events"] == 2.0
+    columns = dict(await leaf.fetch_features("item_state", np.array([key("", i) for i in "ac"]), NOW_US, 1.0))
+    assert columns["item_attributes:item_id"].cells() == ["a", "c"]
+    assert not leaf.ingestion.behind
+
+
+async def test_a_lost_connection_alone_costs_no_answer(leaf):
+    for n in range(3):
+        assert (await leaf.write_events([event(item=f"i{n}", ago_s=9 - n)], NOW_US)).position == n + 1
+        for wire in leaf.store.pool._wires:
+            wire.close()
+        await asyncio.sleep(0.01)
+    assert len((await state(leaf)).history_keys) == 3
+    assert (await counters(leaf, "i0"))["events"] == 1.0
+
+
 async def test_counters_of_another_schema_start_anew(new_leaf):
     leaf = new_leaf()
     await leaf.start(NOW_US)
@@ -276,6 +306,6 @@ async def test_feature_services_are_read_by_name(leaf):
 async def test_a_thousand_events_of_many_users_are_written_quickly(leaf):
     events = [event(f"u{n % 300}", f"i{n % 97}", ago_s=5000 - n) for n in range(1000)]
     await leaf.write_events(events, NOW_US)
-    started = asyncio.get_running_loop().time()
+    started = time.process_time()
     await leaf.write_events(events, NOW_US)
-    assert asyncio.get_running_loop().time() - started < 1.0
+    assert time.process_time() - started < 0.4
