@@ -3,7 +3,7 @@
 import sys
 
 from services.feature_store.config import FeatureStoreSettings
-from services.feature_store.open import open_leaf, schema_holder
+from services.feature_store.open import newest_schema, open_leaf, schema_holder
 from services.feature_store.server import SERVICE_NAMES, register, wall_clock_us
 from services.runtime import logs
 from services.runtime.config import load
@@ -17,7 +17,7 @@ async def main() -> None:
     logs.configure(settings.log_level, settings.log_format)
     holder = schema_holder(settings)
     await holder.start()
-    leaf = open_leaf(settings, holder)
+    leaf = open_leaf(settings, newest_schema(holder))
     await leaf.start(wall_clock_us())
 
     def status() -> StatusSnapshot:

@@ -1,5 +1,7 @@
 """From settings to a running feature store."""
 
+from collections.abc import Callable
+
 from penchant.bundle import Manifest
 from penchant.features import FeatureSchema
 from penchant.features.plan import Plan
@@ -13,7 +15,8 @@ from services.runtime.bundles import BundleHolder
 from services.runtime.logs import logger
 
 _log = logger("feature_store")
-_BEFORE_BUNDLES = FeatureSchema.default(has_times=True, has_values=True, item_attributes={}, user_attributes={})
+BEFORE_BUNDLES = FeatureSchema.default(has_times=True, has_values=True, item_attributes={}, user_attributes={})
+"""What is counted by while no bundle says otherwise."""
 
 
 def schema_holder(settings: FeatureStoreSettings) -> BundleHolder[FeatureSchema]:
@@ -44,12 +47,13 @@ def other_stores(settings: FeatureStoreSettings) -> tuple[OnlineStore, ...]:
     return (RedisOnlineStore(plan, address, settings.redis_connections, settings.redis_timeout_s),)
 
 
-def open_leaf(settings: FeatureStoreSettings, holder: BundleHolder[FeatureSchema]) -> FeatureStore:
-    """The leaf; without any bundle it counts by the default schema."""
+def newest_schema(holder: BundleHolder[FeatureSchema]) -> Callable[[], FeatureSchema]:
+    """The published bundle's schema, the default one before the first bundle."""
+    return lambda: holder.newest if holder.versions else BEFORE_BUNDLES
 
-    def schema() -> FeatureSchema:
-        return holder.newest if holder.versions else _BEFORE_BUNDLES
 
+def open_leaf(settings: FeatureStoreSettings, schema: Callable[[], FeatureSchema]) -> FeatureStore:
+    """The leaf; `schema` gives the feature schema in force."""
     return FeatureStore(
         open_store(settings),
         schema,

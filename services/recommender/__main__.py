@@ -28,6 +28,7 @@ from services.runtime.bundles import BundleHolder
 from services.runtime.channels import open_channel, token_metadata
 from services.runtime.config import load
 from services.runtime.items import ItemFeed, watch_feature_store
+from services.runtime.readiness import readiness
 from services.runtime.server import run, serve
 
 
@@ -98,7 +99,7 @@ async def main(
             settings,
             register,
             lambda: front_door_status(door, policy, feed.position, exposures, holder.refused),
-            lambda: bool(holder.versions),
+            readiness(lambda: holder.versions, feed),
             SERVICES,
             stop,
             listening,

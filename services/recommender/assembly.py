@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from penchant.errors import ConfigError
 from penchant.leaves import FeatureLeaf, RankingLeaf, RetrievalLeaf
 from penchant.segments import SegmentWriter
 from services.recommender.catalogue import Catalogue
@@ -52,10 +53,15 @@ def assemble(
 
 
 def open_exposures(settings: FrontDoorSettings) -> ExposureLog | None:
-    """The exposure log that the settings name. Raises LogError if another process holds it."""
+    """The exposure log that the settings name. Raises LogError if another process holds it, ConfigError if not made."""
     if settings.exposures is None:
         return None
     # A sixteenth of the cap a segment: the oldest are dropped whole.
     segment_bytes = min(max(settings.exposure_bytes // 16, 1 << 16), 64 << 20)
-    writer = SegmentWriter(settings.exposures, segment_bytes, fsync=False, max_bytes=settings.exposure_bytes)
+    try:
+        writer = SegmentWriter(settings.exposures, segment_bytes, fsync=False, max_bytes=settings.exposure_bytes)
+    except OSError as error:
+        raise ConfigError(
+            f"exposures {settings.exposures} cannot be written ({error.strerror}): name another"
+        ) from None
     return ExposureLog(writer, exposure_record)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from services.runtime.config import ServerSettings
 
@@ -16,11 +16,16 @@ class FrontDoorSettings(ServerSettings):
     policy: Path = DEFAULT_POLICY
     """Policy file; read again when it changes."""
     exposures: Path | None = Path("runs/exposures")
-    """Folder of the exposure log, one process each; unset: exposures are not logged."""
+    """Folder of the exposure log, one process each; empty: exposures are not logged."""
     exposure_bytes: int = Field(default=1 << 30, ge=1 << 20)
     """The exposure log's share of the disk: beyond it the oldest segments are dropped and counted."""
     exposure_features_rate: float = Field(default=0.01, ge=0, le=1)
     """Share of requests whose feature rows are logged with the slate."""
+
+    @field_validator("exposures", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
 
 
 class RecommenderSettings(FrontDoorSettings):

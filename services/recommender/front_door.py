@@ -16,6 +16,8 @@ from services.recommender.pipeline import SlatePipeline
 from services.recommender.query import Query, Slate
 from services.recommender.versions import BundleChoice
 
+_SHARE = 0.8
+
 
 @dataclass(frozen=True, slots=True)
 class SimilarUsers:
@@ -65,24 +67,29 @@ class FrontDoor:
                 raise
             again = replace(query, catalogue=older, table=older.table.view(), degraded=Degraded(), last_bundle=True)
             slate = await self.pipeline.execute(again)
-        self.answered += 1
-        self.events_applied_through = max(self.events_applied_through, slate.query.events_applied_through)
-        self.degraded += bool(slate.query.degraded.stages)
+        self._count(slate.query)
         return slate
 
-    async def recommend_users(self, query: Query) -> SimilarUsers:
+    def _count(self, query: Query) -> None:
+        self.answered += 1
+        self.degraded += bool(query.degraded.stages)
+        self.events_applied_through = max(self.events_applied_through, query.events_applied_through)
+
+    async def recommend_users(self, query: Query, older: Catalogue | None) -> SimilarUsers:
         """Users like the query's; none for a user without history."""
         query = await self.user_hydrator.hydrate(query)
         wanted = RetrievalQuery(
             query.catalogue.version, query.user, query.max_items, query.as_of_us, similar_users=True
         )  # fmt: skip
-        self.answered += 1
         try:
-            found = await limited(lambda s: self.retrieval.retrieve(wanted, s), query.deadline.left_s())
+            found = await limited(lambda s: self.retrieval.retrieve(wanted, s), query.deadline.left_s(_SHARE))
         except Exception as error:
+            if isinstance(error, UnknownBundle) and older is not None:
+                return await self.recommend_users(replace(query, catalogue=older, table=older.table.view()), None)
             query.degraded.failed("retrieve", error)
-            self.degraded += 1
+            self._count(query)
             return SimilarUsers(query, [], np.empty(0, np.float32), query.table.position)
+        self._count(query)
         ids = query.catalogue.ids_of_users(found.similar_user_keys)
         named = [(id_, score) for id_, score in zip(ids, found.similar_user_scores.tolist(), strict=True) if id_]
         scores = np.array([score for _, score in named], np.float32)

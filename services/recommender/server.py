@@ -55,8 +55,9 @@ class RecommenderServicer(rpc.RecommenderServiceServicer):
         self, request: messages.RecommendSimilarUsersRequest, context: Context
     ) -> messages.RecommendSimilarUsersResponse:
         """Users like a given one."""
-        query = wire.similar_users_query(request, self._frame("", context, self.door.catalogues()[0]))
-        return wire.similar_users_response(await self.door.recommend_users(query))
+        catalogue, *older = self.door.catalogues()
+        query = wire.similar_users_query(request, self._frame("", context, catalogue))
+        return wire.similar_users_response(await self.door.recommend_users(query, older[0] if older else None))
 
     def _frame(self, placement: str, context: Context, catalogue: Catalogue) -> wire.Frame:
         policy = self.policy.current()

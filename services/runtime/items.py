@@ -29,6 +29,8 @@ class ItemFeed:
     def __init__(self) -> None:
         self.position = 0
         """Position of the newest change taken in."""
+        self.synced = False
+        """Whether the feature store has been heard: before that, deleted items are not known to be gone."""
         self._newest: dict[int, ItemChange] = {}
         self._tables: weakref.WeakKeyDictionary[ItemTable, Embed | None] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
@@ -54,6 +56,7 @@ class ItemFeed:
                 if snapshot:
                     table.reset()
                 _apply(table, changes, embed)
+            self.synced = True
 
 
 def _apply(table: ItemTable, changes: Sequence[ItemChange], embed: Embed | None) -> None:

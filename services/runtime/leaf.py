@@ -11,6 +11,7 @@ from services.runtime.channels import open_channel, token_metadata
 from services.runtime.config import LeafSettings
 from services.runtime.items import ItemFeed, watch_feature_store
 from services.runtime.loaded import LoadedBundle
+from services.runtime.readiness import PATIENCE_S, readiness
 from services.runtime.server import serve
 from services.runtime.status import StatusSnapshot
 
@@ -26,7 +27,7 @@ async def serve_leaf(
     stop: asyncio.Event | None = None,
     listening: Callable[[int], None] = lambda port: None,
 ) -> None:
-    """Serve until told to stop; ready once a bundle is held. The feature store may come later, or never."""
+    """Serve until told to stop; see readiness. The feature store may come later, or never."""
     logs.configure(settings.log_level, settings.log_format)
 
     def status() -> StatusSnapshot:
@@ -44,8 +45,9 @@ async def serve_leaf(
         if channel is not None
         else None
     )
+    ready = readiness(lambda: holder.versions, feed, PATIENCE_S if following else 0.0)
     try:
-        await serve(name, settings, register, status, lambda: bool(holder.versions), service_names, stop, listening)
+        await serve(name, settings, register, status, ready, service_names, stop, listening)
     finally:
         if following is not None and channel is not None:
             following.cancel()

@@ -14,7 +14,7 @@ from services.candidate_gen.leaf import CandidateGen
 from services.candidate_gen.server import SERVICE as CANDIDATE_GEN
 from services.candidate_gen.server import CandidateGenServicer
 from services.feature_store.leaf import FeatureStore
-from services.feature_store.open import open_store
+from services.feature_store.open import open_leaf
 from services.feature_store.server import SERVICE_NAMES as FEATURE_STORE
 from services.feature_store.server import register as register_feature_store
 from services.feature_store.server import wall_clock_us
@@ -29,12 +29,11 @@ from services.recommender.versions import BundleChoice
 from services.runtime import logs
 from services.runtime.config import load
 from services.runtime.items import ItemFeed
+from services.runtime.readiness import readiness
 from services.runtime.server import run, serve
 from services.runtime.status import StatusSnapshot
 from services.standalone.config import StandaloneSettings
 from services.standalone.shared import SharedBundles
-
-_log = logs.logger("standalone")
 
 
 async def main(
@@ -52,10 +51,7 @@ async def main(
     async with contextlib.AsyncExitStack() as stack:
         await holder.start()
         stack.push_async_callback(holder.stop)
-        store = FeatureStore(
-            open_store(chosen), bundles.schema, chosen.log, chosen.max_backlog, chosen.deduplication_events,
-            lambda problem: _log.warning("ingestion", problem=problem),
-        )  # fmt: skip
+        store = open_leaf(chosen, bundles.schema)
         await store.start(wall_clock_us())
         stack.push_async_callback(store.stop)
         following = asyncio.create_task(follow_items(store, feed))
@@ -91,7 +87,7 @@ async def main(
             chosen,
             register,
             status,
-            lambda: bool(holder.versions),
+            readiness(lambda: holder.versions, feed),
             (RECOMMENDER, *FEATURE_STORE, CANDIDATE_GEN, RANKER),
             stop,
             listening,

@@ -5,12 +5,11 @@ from pathlib import Path
 from penchant.bundle import Manifest
 from penchant.errors import UnknownBundle
 from penchant.features import FeatureSchema
+from services.feature_store.open import BEFORE_BUNDLES
 from services.recommender.catalogue import Catalogue
 from services.runtime.bundles import BundleHolder
 from services.runtime.items import ItemFeed
 from services.runtime.loaded import LoadedBundle, load_bundle
-
-_BEFORE_BUNDLES = FeatureSchema.default(has_times=True, has_values=True, item_attributes={}, user_attributes={})
 
 
 class SharedBundles:
@@ -32,7 +31,7 @@ class SharedBundles:
 
     def schema(self) -> FeatureSchema:
         """The published bundle's; the default one before the first bundle."""
-        return self.holder.newest.schema if self.holder.versions else _BEFORE_BUNDLES
+        return self.holder.newest.schema if self.holder.versions else BEFORE_BUNDLES
 
     def _load(self, folder: Path, manifest: Manifest) -> LoadedBundle:
         bundle = load_bundle(folder, manifest, index=self._index)

@@ -280,3 +280,21 @@ async def test_concurrent_requests_keep_their_own_degraded_stages(world: Any) ->
     hasty, well = await asyncio.gather(world.door.recommend(quick, None), world.door.recommend(calm, None))
     assert hasty.query.degraded.stages == ["hydrate_query:deadline"]
     assert well.query.degraded.stages == []
+
+
+async def test_similar_users_come_from_the_bundle_that_candidate_gen_holds(world: Any, more_of: Any) -> None:
+    world.retrieval.similar = (np.array([5, 9]), np.array([0.5, 0.25], np.float32))
+    old, new = world.catalogues["b1"], more_of("b2")
+    for catalogue in (old, new):
+        catalogue.__dict__.update(user_keys=np.array([5, 7]), _user_ids=["five", "seven"])
+    found = await world.door.recommend_users(world.query("ann", catalogue=new), old)
+    assert (found.ids, found.scores.tolist()) == (["five"], [0.5])
+    assert found.query.catalogue.version == "b1"
+
+
+async def test_similar_users_without_candidate_gen_are_none_and_it_is_said(world: Any) -> None:
+    world.retrieval.error = ServiceUnavailable("down")
+    found = await world.door.recommend_users(world.query("ann"), None)
+    assert found.ids == []
+    assert found.query.degraded.stages == ["retrieve:ServiceUnavailable"]
+    assert world.door.degraded == 1
