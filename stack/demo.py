@@ -19,7 +19,7 @@ from stack import prepare
 from stack.background import Background
 from stack.change import make_change
 from stack.data_choice import GENERATED, choose_data
-from stack.layout import KINDS, ROOT, free_layout
+from stack.layout import KINDS, PORT, ROOT, free_layout
 from stack.running import running
 from stack.steps import Steps
 from stack.titles import item_titles
@@ -50,7 +50,7 @@ def demo(options: argparse.Namespace) -> dict[str, Any]:
     started = time.monotonic()
     run = options.run.resolve()
     Background(run).hold()
-    layout = free_layout(run, run / "bundles", options.services)
+    layout = free_layout(run, run / "bundles", options.services, options.port)
     layout.clear()
     steps = Steps(run / "steps")
     with steps.timed("choose data"):
@@ -84,7 +84,9 @@ def demo(options: argparse.Namespace) -> dict[str, Any]:
         supervisor.require_up()
     total_s = round(time.monotonic() - started, 1)
     _head(f"Done in {total_s:.0f} s; everything is stopped")
-    _say(text_table(("step", "seconds"), [(name, f"{s:.1f}") for name, s in steps.seconds_of.items()]))
+    cpu = {name: f"{seconds:.1f}" for name, seconds in steps.cpu_seconds_of.items()}
+    rows = [(name, f"{seconds:.1f}", cpu.get(name, "")) for name, seconds in steps.seconds_of.items()]
+    _say(text_table(("step", "seconds", "of CPU"), rows))
     return {
         **measured,
         "data": {"folder": str(data.folder), "origin": data.origin},
@@ -94,6 +96,7 @@ def demo(options: argparse.Namespace) -> dict[str, Any]:
         "change": change.numbers(),
         "slate_ms": slate_ms,
         "seconds": steps.seconds_of,
+        "cpu_seconds": steps.cpu_seconds_of,
         "total_s": total_s,
     }
 
@@ -136,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=None, help="dataset folder; default: MovieLens, else generated")
     parser.add_argument("--run", type=Path, default=ROOT / ".penchant" / "demo", help="folder of everything it makes")
     parser.add_argument("--services", choices=KINDS, default="standalone", help="one process, or one a service")
+    parser.add_argument("--port", type=int, default=PORT, help="of the front door; free ones are taken if it is not")
     parser.add_argument("--redis", default="", metavar="URL", help="a server of your own; default: one is started")
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--seed", type=int, default=1)

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import resource
 import selectors
 import shutil
 import signal
@@ -34,6 +35,8 @@ class Steps:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
         self.seconds_of: dict[str, float] = {}
+        self.cpu_seconds_of: dict[str, float] = {}
+        """Of the programs alone: on a busy machine they say what a step costs."""
 
     def run(self, name: str, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Run `python ARGUMENTS`: its stderr goes to ours and to NAME.log; the JSON object that ends its stdout.
@@ -41,8 +44,10 @@ class Steps:
         {} if the last line is none. Raises ProcessFailed with the end of the log if its exit status is not 0.
         """
         log = self.folder / f"{name}.log"
+        before = _cpu_of_children()
         with self.timed(name), log.open("wb") as file:
             status, said = self._run([sys.executable, *map(str, arguments)], file, environment or {})
+        self.cpu_seconds_of[name] = round(_cpu_of_children() - before, 2)
         if status != 0:
             raise ProcessFailed(f"step {name} {exit_said(status)}. The end of {log}:\n{tail(log, 30)}")
         lines = said.decode(errors="replace").splitlines()
@@ -83,6 +88,12 @@ class Steps:
             _end(process)
             process.stdout.close()
             os.close(shown)
+
+
+def _cpu_of_children() -> float:
+    """Seconds used by children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _terminal() -> tuple[int, int]:

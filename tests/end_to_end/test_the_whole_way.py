@@ -19,7 +19,8 @@ from stack.ports import free_run, is_free
 from stack.supervised import tail
 
 pytestmark = pytest.mark.slow
-MEASURED = ("ranked", "retrieval")
+SERVED = ("ranked", "retrieval")
+TARGETS = "40"
 
 
 class Person:
@@ -44,10 +45,10 @@ class Person:
     def evaluates(self, *arguments: str) -> dict[str, Any]:
         done = self.types(
             "training", "evaluate", "--data", self.data, "--bundles", self.run / "bundles",
-            "--protocol", "time-split", "--max-targets", "40", *arguments,
+            "--protocol", "time-split", "--max-targets", TARGETS, "--seed", "1", *arguments,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        return last_line(done)
 
     def left_behind(self) -> list[str]:
         """Listening ports and processes of the run folder."""
@@ -73,40 +74,59 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     Background(somebody.run).stop()
 
 
-def test_a_stack_that_was_never_trained_comes_up_and_goes_down(person: Person) -> None:
-    up = person.stack("up", "--services", "separate", "--data", person.data, "--recipe", "tiny")
+@pytest.fixture(scope="module")
+def demo(person: Person) -> dict[str, Any]:
+    """The line that a demo in one process ended with."""
+    done = person.types(
+        "stack.demo", "--data", person.data, "--recipe", "tiny", "--run", person.run, "--max-targets", TARGETS,
+        "--port", str(person.port),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "everything is stopped" in done.stderr
+    assert person.left_behind() == []
+    return last_line(done)
+
+
+def test_a_demo_measures_through_the_front_door_what_the_bundle_is_worth(demo: dict[str, Any], person: Person) -> None:
+    assert demo["through"] == person.door
+    assert demo["data"] == {"folder": str(person.data), "origin": "given"}
+    assert set(demo["seconds"]) >= {"fit", "features", "apply", "materialize", "start standalone", "evaluate"}
+    assert demo["change"]["new"] or demo["change"]["moved"]
+    agree(demo, person.evaluates())
+
+
+def test_separate_services_come_up_serve_the_same_and_go_down(demo: dict[str, Any], person: Person) -> None:
+    up = person.stack("up", "--services", "separate")
     assert up.returncode == 0, up.stderr + tail(person.run / "supervisor.log")
     for name in ("redis", "feature_store", "candidate_gen", "ranker", "recommender"):
         assert f"{name} " in up.stdout
     status = json.loads(person.stack("status", "--json").stdout)
     assert [p["state"] for p in status["processes"]] == ["up"] * 5
-    assert person.stack("status").returncode == 0
 
-    again = person.stack("up", "--services", "separate")
+    again = person.stack("up")
     assert again.returncode == 0
     assert f"already up: front door {person.door}" in again.stdout
-
-    reacts(person)
-    agrees(person)
-
-    down = person.stack("down")
-    assert (down.returncode, down.stdout.strip()) == (0, "down")
-    assert "down already" in person.stack("down").stdout
-    assert person.stack("status").returncode == 1
-    assert person.left_behind() == []
-
-
-def test_standalone_serves_the_same_store_and_dies_with_its_supervisor(person: Person) -> None:
-    up = person.stack("up")
-    assert up.returncode == 0, up.stderr + tail(person.run / "supervisor.log")
-    assert "standalone " in up.stdout
-    assert not (person.run / "steps" / "materialize.log").stat().st_mtime > up_since(person)
-    reacts(person)
-    agrees(person)
-
     other = person.types("stack", "up", "--run", person.folder / "other", "--port", str(person.port))
     assert other.returncode == 1
     assert f"port {person.port} for standalone is in use by python" in other.stderr
+
+    reacts(person)
+    agree(person.evaluates("--through", person.door), demo)
+
+    assert person.stack("status").returncode == 0
+    down = person.stack("down")
+    assert (down.returncode, down.stdout.strip()) == (0, "down")
+    assert person.left_behind() == []
+    assert "down already" in person.stack("down").stdout
+    assert person.stack("status").returncode == 1
+
+
+def test_the_store_is_kept_and_a_killed_supervisor_leaves_nothing(demo: dict[str, Any], person: Person) -> None:
+    loaded = (person.run / "steps" / "materialize.log").stat().st_mtime
+    up = person.stack("up")
+    assert up.returncode == 0, up.stderr + tail(person.run / "supervisor.log")
+    assert (person.run / "steps" / "materialize.log").stat().st_mtime == loaded
+    reacts(person)
 
     supervisor = Background(person.run).pid()
     processes = [p["pid"] for p in Background(person.run).status()["processes"]]
@@ -117,9 +137,9 @@ def test_standalone_serves_the_same_store_and_dies_with_its_supervisor(person: P
     assert "down" in person.stack("status").stdout
 
 
-def up_since(person: Person) -> float:
-    """When the first process of the running stack became healthy."""
-    return min(p["since"] for p in Background(person.run).status()["processes"])
+def last_line(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def reacts(person: Person) -> None:
@@ -138,12 +158,10 @@ def reacts(person: Person) -> None:
         assert len(stranger.items) == 10
 
 
-def agrees(person: Person) -> None:
-    """The front door serves what the bundle is worth offline."""
-    served, offline = person.evaluates("--through", person.door), person.evaluates()
-    assert served["through"] == person.door
-    assert served["degraded"] == {}
-    assert served["targets_sha256"] == offline["targets_sha256"]
+def agree(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Two evaluations of one bundle, offline or through whatever door, measure the same."""
+    assert one["targets_sha256"] == other["targets_sha256"]
+    assert one["degraded"] == other["degraded"] == {}
     for mask in ("masked", "unmasked"):
-        for system in MEASURED:
-            assert served["test"][mask][system] == pytest.approx(offline["test"][mask][system], abs=1e-3)
+        for system in SERVED:
+            assert one["test"][mask][system] == pytest.approx(other["test"][mask][system], abs=1e-3)
