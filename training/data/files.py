@@ -125,6 +125,9 @@ def _delimiter(path: Path, wanted: set[str]) -> str:
 
 
 def _read_csv(path: Path, dialect: Dialect) -> pl.DataFrame:
+    with path.open("rb") as file:
+        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise DataError(str(path), "is UTF-16: save the file as UTF-8", 1)
     with _open(path) as file:
         header = next((row for row in _records(file, dialect) if row), None)
     if header is None:

@@ -67,6 +67,8 @@ def split(dataset: Dataset, protocol: str, test_fraction: float = 0.2, valid_fra
             )  # fmt: skip
         case "none":
             targets = np.flatnonzero(history)
+            if len(targets) == 0:
+                raise ConfigError(f"{dataset.name} holds no history events (click, like, purchase, rating, play)")
             first_valid = int(targets[int(len(targets) * (1 - valid_fraction))])
             empty = np.empty(0, np.int64)
             return Split(

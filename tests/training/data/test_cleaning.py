@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 from described_shop import Shop, events_toml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.dataset import Dataset, iterate
@@ -96,6 +96,7 @@ def as_raw(dataset: Dataset) -> pl.DataFrame:
     )
 
 
+@settings(max_examples=60, deadline=None)
 @given(rows)
 def test_cleaning_a_clean_table_changes_nothing(cells: list[tuple]) -> None:
     once = built(raw(cells))
@@ -109,6 +110,7 @@ def test_cleaning_a_clean_table_changes_nothing(cells: list[tuple]) -> None:
     ) == (once.counts["rows_read"] - once.counts["events"])
 
 
+@settings(max_examples=60, deadline=None)
 @given(rows)
 def test_events_are_in_time_order_and_finite(cells: list[tuple]) -> None:
     events = built(raw(cells)).events

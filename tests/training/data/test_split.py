@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import ConfigError
@@ -31,6 +31,7 @@ def dataset_of(rows: list[tuple[int, int, int, str]], has_times: bool = True) ->
     return build(name="d", folder=Path("."), frame=table, has_times=has_times, tasks={}, counts={})
 
 
+@settings(max_examples=50, deadline=None)
 @given(events, st.sampled_from(PROTOCOLS))
 def test_parts_are_disjoint_and_in_time_order(rows: list, protocol: str) -> None:
     dataset = dataset_of(rows)
@@ -46,6 +47,7 @@ def test_parts_are_disjoint_and_in_time_order(rows: list, protocol: str) -> None
     assert history_mask(dataset)[cut.test].all()
 
 
+@settings(max_examples=50, deadline=None)
 @given(events)
 def test_the_time_split_holds_out_what_comes_last(rows: list) -> None:
     dataset = dataset_of(rows)
@@ -59,6 +61,7 @@ def test_the_time_split_holds_out_what_comes_last(rows: list) -> None:
     assert 0.2 <= share <= 0.3
 
 
+@settings(max_examples=50, deadline=None)
 @given(events)
 def test_leave_one_out_holds_out_each_users_last_history_event(rows: list) -> None:
     dataset = dataset_of(rows)
@@ -76,6 +79,7 @@ def test_leave_one_out_holds_out_each_users_last_history_event(rows: list) -> No
             assert cut.valid[columns.users[cut.valid] == user].tolist() == [mine[-2]]
 
 
+@settings(max_examples=50, deadline=None)
 @given(events, st.randoms(use_true_random=False))
 def test_targets_do_not_depend_on_the_files_order_where_times_differ(rows: list, random: object) -> None:
     unique = [(u, i, n, kind) for n, (u, i, _, kind) in enumerate(rows[:30])]
@@ -111,4 +115,9 @@ def test_an_unknown_protocol_and_too_few_events_are_refused() -> None:
     tiny = build(name="tiny", folder=Path("."), frame=few, has_times=True, tasks={}, counts={})
     with pytest.raises(ConfigError, match="needs 10 or more"):
         split(tiny, "time-split")
+    looked = build(
+        name="d", folder=Path("."), frame=few.with_columns(type=pl.lit("view")), has_times=True, tasks={}, counts={}
+    )
+    with pytest.raises(ConfigError, match="no history events"):
+        split(looked, "none")
     assert len(split(tiny, "leave-one-out").test) == 0

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import DataError
@@ -65,6 +65,7 @@ def test_what_is_no_time_is_refused_with_its_row(bad: str) -> None:
     assert caught.value.line == 2
 
 
+@settings(max_examples=100, deadline=None)
 @given(
     st.datetimes(datetime(1970, 1, 2), datetime(2199, 12, 30)),
     st.integers(-12 * 60, 14 * 60),

@@ -1,11 +1,16 @@
 """dataset.toml, as written in the issue and in every variant its keys allow."""
 
+import csv
+import io
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from described_shop import ISSUE_TOML, Shop, events_toml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from penchant.errors import DataError
 from training.data.read import read_dataset
@@ -244,6 +249,38 @@ def test_no_utf8_names_the_line(shop: Shop) -> None:
     with pytest.raises(DataError, match="UTF-8") as caught:
         shop(events_toml(), e__csv=b"u,i,t\n1,a,1\n1,caf\xe9,2\n")
     assert caught.value.line == 3
+
+
+def test_utf16_is_told(shop: Shop) -> None:
+    with pytest.raises(DataError, match="is UTF-16"):
+        shop(events_toml(), e__csv="u,i,t\n1,a,1\n".encode("utf-16"))
+
+
+CELL = st.text(st.sampled_from('ab ,"\n'), max_size=6).map(lambda text: f"x{text}y")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(CELL, CELL, st.booleans()), min_size=1, max_size=12),
+    st.integers(0, 11),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_the_line_of_a_fault_is_where_its_row_starts(rows: list, bad: int, end: str) -> None:
+    """Whatever line ends, quotes, blank lines and dropped rows come before it."""
+    text, line = io.StringIO(newline=""), 0
+    writer = csv.writer(text, lineterminator=end)
+    writer.writerow(["u", "i", "t"])
+    for n, (user, item, blank_before) in enumerate(rows):
+        text.write(end if blank_before else "")
+        if n == bad % len(rows):
+            line = text.getvalue().count("\n") + 1
+        writer.writerow([user if n % 3 else "", item, "never" if n == bad % len(rows) else "5"])
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "dataset.toml").write_text(events_toml())
+        (Path(folder) / "e.csv").write_text(text.getvalue(), newline="")
+        with pytest.raises(DataError, match="'never' is no time") as caught:
+            read_dataset(Path(folder))
+    assert caught.value.line == line
 
 
 def test_an_unknown_type_names_its_line_and_how_to_map_it(shop: Shop) -> None:

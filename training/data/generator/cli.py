@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result = _check(options, console) if options.check else _generate(options, console)
         print(json.dumps(result))
-    except PenchantError as error:
+    except (PenchantError, OSError) as error:
         console.print(f"[red]generate:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 1
     return 1 if result.get("outside") else 0

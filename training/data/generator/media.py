@@ -14,14 +14,14 @@ SECONDS = 0.5
 _TONES_HZ = 220.0 * 2.0 ** (np.arange(TOPIC_DIM) * 4 / 12)
 
 
-def write_media(catalogue: Catalogue, folder: Path) -> None:
+def write_media(catalogue: Catalogue, folder: Path, seed: int) -> None:
     """ID.png (32 x 32 RGB) and ID.wav (half a second, 8 kHz, mono, 16 bit) an item."""
     folder.mkdir()
     directions = catalogue.factors[:, :TOPIC_DIM]
     y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     time = np.arange(int(RATE * SECONDS)) / RATE
     tones = np.sin(2 * np.pi * _TONES_HZ[:, None] * time)
-    rng = np.random.default_rng(len(catalogue))
+    rng = np.random.default_rng([seed, 3])
     for id_, direction in zip(catalogue.ids, directions, strict=True):
         Image.fromarray(picture(direction, x, y, rng)).save(folder / f"{id_}.png")
         loud = np.exp(2.0 * direction)

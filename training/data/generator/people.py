@@ -12,6 +12,8 @@ INTERESTS = 3
 _DRIFT_A_DAY = 1 / 25
 """Chance that a user's tastes move on a day."""
 _SEEN_BITS = 2048
+_REMEMBERED = 600
+"""Engagements after which people come back to what they knew, at most; with few items it is a third of them."""
 AGE_BANDS = ("under 25", "25 to 39", "40 to 59", "60 and over")
 COUNTRIES = ("DE", "FR", "GB", "IT", "PL", "US")
 DEVICES = ("phone", "tablet", "web")
@@ -23,7 +25,7 @@ class People:
 
     weights [U, INTERESTS] add up to 1; style [U, STYLE_DIM]; price_level [U]; activity [U], mean 1; joined_us,
     free_from_us (when the last session was over) and last_item (-1: none) [U]; slot [U]: the interest of the last
-    session; seen: a bit set a user of hashed items.
+    session; seen: a bit set a user of hashed items; engagements [U]: how many went in since it was empty.
     """
 
     ids: list[str]
@@ -42,6 +44,8 @@ class People:
     slot: Numbers
     away: NDArray[np.bool_]
     seen: NDArray[np.uint8]
+    engagements: Numbers
+    remembered: int
     age_topics: NDArray[np.float64]
     """[age bands, T]: running sums of what each age band takes to."""
 
@@ -66,7 +70,11 @@ class People:
         return np.asarray((self.seen[users[:, None], place >> 3] >> (place & 7).astype(np.uint8)) & 1 == 1)
 
     def mark_seen(self, users: Numbers, items: Numbers) -> None:
-        """Remember engagements, users [B] and items [B]."""
+        """Remember engagements, users [B] and items [B]; who has too many to remember forgets them all."""
+        np.add.at(self.engagements, users, 1)
+        full = np.unique(users[self.engagements[users] > self.remembered])
+        self.seen[full] = 0
+        self.engagements[full] = 0
         place = _place(items)
         np.bitwise_or.at(self.seen, (users, place >> 3), np.left_shift(1, place & 7).astype(np.uint8))
 
@@ -111,6 +119,8 @@ def make_people(settings: GeneratorSettings, topics: Topics, rng: np.random.Gene
         np.zeros(count, np.int64),
         rng.random(count) < 0.4,
         np.zeros((count, _SEEN_BITS // 8), np.uint8),
+        np.zeros(count, np.int64),
+        min(_REMEMBERED, settings.items // 3),
         age_topics,
     )
 

@@ -17,6 +17,7 @@ class GeneratorSettings:
     events: int = 100_000
     """Acts of users (searches, clicks, likes, ...); the exposures of the slates they acted on come on top."""
     days: int = 60
+    """How long it takes, unless that would mean more than a handful of visits a day."""
     seed: int = 0
     start: str = "2026-01-05T00:00:00+00:00"
     shift_share: float = 0.25

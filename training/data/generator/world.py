@@ -30,6 +30,7 @@ def generate(
 
     Written beside `out` and moved there when whole. Raises ConfigError if `out` is there and not empty.
     """
+    out = out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out {out} is there and not empty: name another folder or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +58,7 @@ def _write(settings: GeneratorSettings, folder: Path, progress: Callable[[int], 
         progress(writer.acts - before)
     writer.close()
     if settings.media:
-        write_media(catalogue, folder / "media")
+        write_media(catalogue, folder / "media", settings.seed)
     return {
         "users": len(people), "items": len(catalogue), "sessions": days.session_count, "acts": writer.acts,
         "shifts": days.shift_count, **writer.counts,

@@ -17,7 +17,7 @@ MINUTE_US = 60_000_000
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("realism") / "generated"
-    generate(GeneratorSettings(users=400, items=1_500, events=25_000, days=40), out)
+    generate(GeneratorSettings(users=300, items=1_500, events=20_000, days=25), out)
     return out
 
 

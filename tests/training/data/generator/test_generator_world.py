@@ -158,6 +158,13 @@ def test_pictures_and_sounds_carry_the_topic(tmp_path: Path) -> None:
     assert np.corrcoef(alike, (factors @ factors.T)[np.triu_indices(60, 1)])[0, 1] > 0.4
 
 
+@pytest.mark.parametrize(("users", "items", "events"), [(1, 20, 1), (2, 20, 400), (30, 5_000, 40)])
+def test_worlds_of_odd_sizes_come_to_an_end(tmp_path: Path, users: int, items: int, events: int) -> None:
+    counts = generate(GeneratorSettings(users=users, items=items, events=events, days=2), tmp_path / "odd")
+    assert counts["acts"] == events
+    assert len(read_dataset(tmp_path / "odd").item_ids) == items
+
+
 def test_a_folder_that_is_not_empty_is_left_alone(folder: Path) -> None:
     before = sorted(p.name for p in folder.iterdir())
     with pytest.raises(ConfigError, match="not empty"):
