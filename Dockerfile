@@ -6,7 +6,8 @@ ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PATH=/venv/bin:$PATH
 RUN groupadd --gid 10001 penchant \
-    && useradd --uid 10001 --gid penchant --no-create-home --shell /usr/sbin/nologin penchant
+    && useradd --uid 10001 --gid penchant --no-create-home --shell /usr/sbin/nologin penchant \
+    && install -d -o penchant -g penchant /var/lib/penchant/models /var/lib/penchant/log /var/lib/penchant/data
 WORKDIR /app
 
 # hnswlib comes as source.

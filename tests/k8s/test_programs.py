@@ -163,7 +163,7 @@ def test_redis_accepts_its_flags(base: list[Resource], tmp_path: Path) -> None:
     assert not psutil.pid_exists(process.pid)
 
 
-def test_compose_says_what_standalone_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compose_says_what_standalone_accepts() -> None:
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     said = {
         name: re.sub(r"\$\{(\w+)[^}]*\}", "secret", str(value))
@@ -184,6 +184,16 @@ def test_compose_builds_targets_that_the_dockerfile_has() -> None:
     for service in services.values():
         if "build" in service:
             assert f" AS {service['build']['target']}\n" in dockerfile
+
+
+def test_compose_mounts_volumes_where_the_image_lets_its_user_write() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    made = re.search(r"install -d -o penchant -g penchant (.+)", dockerfile)
+    assert made is not None
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    for name in ("standalone", "training"):
+        for volume in services[name]["volumes"]:
+            assert re.sub(r"^\$\{[^}]*\}", "data", volume).split(":")[1] in made[1].split()
 
 
 def test_compose_asks_health_with_a_program_that_runs() -> None:
