@@ -20,6 +20,8 @@ FLOORS = (1e-5, 1e-4, 1e-3)
 TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 TREND_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 _CHUNK = 128
+_DENSE = 30_000_000
+"""Scores of targets by items held at a time."""
 _WINDOW = 50
 """Newest items that co-visitation looks at: the default of CoVisitation.scores."""
 
@@ -56,7 +58,8 @@ def choose_settings(
     it. The search scores the whole catalogue; what it finds is then measured by RetrievalModel.retrieve.
     """
     histories = sequences(dataset, trained.catalogue, np.union1d(before, targets))
-    sample = _sample(histories, targets, max_targets, seed)
+    affordable = max(_DENSE // (trained.catalogue.count + 1), 100)
+    sample = _sample(histories, targets, min(max_targets, affordable), seed)
     if len(sample.rows) == 0:
         return Chosen(trained.settings, {})
     best = _search(trained, histories, sample)

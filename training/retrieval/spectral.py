@@ -5,7 +5,7 @@ A tower that starts here reaches in a quarter of the work what it reaches from r
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import ArpackError, eigsh
 
 from penchant.retrieval import CoVisitation
 from penchant.types import Matrix
@@ -33,6 +33,12 @@ def spectral_vectors(histories: Sequences, follow: CoVisitation, dim: int) -> Ma
     information = np.log(pairs.data * mass.sum() / (mass[pairs.row] * mass[pairs.col]))
     kept = information > 0
     positive = sparse.coo_matrix((information[kept], (pairs.row[kept], pairs.col[kept])), shape=shape).tocsr()
-    values, leading = eigsh(positive, k=width, which="LA", v0=np.ones(count))
+    if positive.nnz == 0:
+        return vectors
+    try:
+        values, leading = eigsh(positive, k=width, which="LA", v0=np.ones(count))
+    except ArpackError:
+        # No spectrum, no head start: training begins at random ids.
+        return vectors
     vectors[:, :width] = leading * np.sqrt(np.maximum(values, 0.0))
     return vectors

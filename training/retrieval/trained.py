@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class TrainedRetrieval:
-    """Everything a bundle's retrieval needs."""
+    """Everything a bundle's retrieval needs. The towers do not change any more: what follows from them is kept."""
 
     recipe: RetrievalRecipe
     catalogue: Catalogue
@@ -44,16 +45,18 @@ class TrainedRetrieval:
         """The same model with another blend."""
         return replace(self, settings=settings)
 
+    @cached_property
+    def _served(self) -> ServedUserTower:
+        return ServedUserTower(self.towers).eval()
+
     @property
     def embeddings(self) -> Matrix:
         """Item embeddings float32 [N+1, D]; row 0 is zeros."""
-        with torch.no_grad():
-            vectors: Matrix = self.towers.item_vectors().numpy()
+        vectors: Matrix = self._served.vectors.numpy()
         return vectors
 
     def user_vectors(self, history_rows: NDArray[np.int64]) -> Matrix:
         """User embeddings [B, D] of left-padded rows [B, L]."""
-        served = ServedUserTower(self.towers).eval()
         filled = (history_rows > 0).sum(axis=1)
         order = np.argsort(filled, kind="stable")
         vectors = np.zeros((len(history_rows), self.recipe.dim), np.float32)
@@ -62,13 +65,13 @@ class TrainedRetrieval:
                 some = order[start : start + _BATCH]
                 # Leading padding is seen by nobody: leaving it out changes nothing but the time.
                 width = max(int(filled[some].max()), 1)
-                vectors[some] = served(torch.from_numpy(history_rows[some, -width:].copy())).numpy()
+                vectors[some] = self._served(torch.from_numpy(history_rows[some, -width:].copy())).numpy()
         return vectors
 
     def model(self, settings: RetrievalSettings | None = None) -> RetrievalModel:
         """The model as it is served, with the torch tower in process and exact search."""
         embeddings = self.embeddings
-        user_keys, user_embeddings, _ = self.users()
+        user_keys, user_embeddings, _ = self.users
         settings = settings or self.settings
         return RetrievalModel(
             settings, self.recipe.history_length, embeddings, self.catalogue.content,
@@ -77,6 +80,7 @@ class TrainedRetrieval:
             self.user_vectors, exact_search(embeddings),
         )  # fmt: skip
 
+    @cached_property
     def users(self) -> tuple[Keys, Matrix, list[str]]:
         """Keys (ascending), embeddings and ids of every user with a history."""
         known = np.flatnonzero(self.histories.lengths > 0)
@@ -101,7 +105,7 @@ class TrainedRetrieval:
         np.save(retrieval / "trend.scores.npy", self.popularity.scores[self.settings.trend_window])
         np.save(retrieval / "fresh.rows.npy", self.fresh)
         np.save(retrieval / "neighbours.rows.npy", self.neighbours)
-        user_keys, vectors, ids = self.users()
+        user_keys, vectors, ids = self.users
         np.save(folder / "users" / "keys.npy", user_keys)
         np.save(folder / "users" / "embeddings.npy", vectors)
         (folder / "users" / "ids.json").write_text(json.dumps(ids))

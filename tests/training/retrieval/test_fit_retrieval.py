@@ -46,7 +46,7 @@ def test_equal_seeds_give_equal_models_and_others_do_not(
 
     first, second, other = trained(3), trained(3), trained(4)
     assert np.array_equal(first.embeddings, second.embeddings)
-    assert np.array_equal(first.users()[1], second.users()[1])
+    assert np.array_equal(first.users[1], second.users[1])
     assert not np.array_equal(first.embeddings, other.embeddings)
 
 
