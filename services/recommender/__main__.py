@@ -28,6 +28,7 @@ from services.runtime.bundles import BundleHolder
 from services.runtime.channels import open_channel, token_metadata
 from services.runtime.config import load
 from services.runtime.items import ItemFeed, watch_feature_store
+from services.runtime.loaded import load_bundle
 from services.runtime.readiness import readiness
 from services.runtime.server import run, serve
 
@@ -50,9 +51,10 @@ async def main(
     feed = ItemFeed()
 
     def open_catalogue(folder: Path, manifest: Manifest) -> Catalogue:
-        catalogue = Catalogue.open(folder, manifest)
-        feed.attach(catalogue.table)
-        return catalogue
+        # The item tower too: a selector that compares items must know where new ones lie.
+        bundle = load_bundle(folder, manifest, retrieval=False, ranking=False)
+        feed.attach(bundle.table, bundle.embed)
+        return Catalogue.open(folder, manifest, bundle.table)
 
     async with contextlib.AsyncExitStack() as stack:
 

@@ -20,17 +20,20 @@ class Catalogue:
     folder: Path
     manifest: Manifest
     table: ItemTable
-    popular_rows: Rows
-    """The bundle's rows, the most popular first."""
+    trending_rows: Rows
+    """The bundle's rows, those first that retrieval shows to a user without history."""
+    trend_scores: Vector
+    """[N+1] log share of the trend, by row."""
     popular_scores: Vector
-    """[N+1] log share of events, by row."""
+    """[N+1] log share of all-time events, by row."""
 
     @classmethod
-    def open(cls, folder: Path, manifest: Manifest, table: ItemTable | None = None) -> "Catalogue":
-        """Map a verified bundle; `table` where the process holds one already."""
-        scores: Vector = np.load(folder / "retrieval" / "popular.scores.npy")
-        popular = (np.argsort(-scores[1:], kind="stable") + 1).astype(np.uint32)
-        return cls(folder, manifest, table or ItemTable.open(folder), popular, scores)
+    def open(cls, folder: Path, manifest: Manifest, table: ItemTable) -> "Catalogue":
+        """What a verified bundle holds beside its item table."""
+        trend: Vector = np.load(folder / "retrieval" / "trend.scores.npy")
+        popular: Vector = np.load(folder / "retrieval" / "popular.scores.npy")
+        trending = (np.lexsort((-popular[1:], -trend[1:])) + 1).astype(np.uint32)
+        return cls(folder, manifest, table, trending, trend, popular)
 
     @property
     def version(self) -> str:

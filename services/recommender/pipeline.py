@@ -66,23 +66,21 @@ class SlatePipeline:
             return kept
         if len(kept):
             return joined(kept, await self._once_more(query, np.concatenate([kept.keys, removed.keys()])))
-        return await self._something(query, removed)
+        return await self._something(query, kept, removed)
 
-    async def _something(self, query: Query, removed: Removed) -> Pool:
-        """Nothing survived: first more of the same, then without the chosen sources, then what was seen before."""
-        rounds: list[tuple[Query, str, str]] = [(query, "", "")]
-        if query.sources and "caller" not in query.sources:
-            rounds.append((replace(query, sources=()), "retrieve", "nothing from the sources asked for"))
-        if len(query.user.seen_keys) and not query.include_seen:
-            rounds.append((replace(query, include_seen=True), "filter_seen", "nothing unseen is left"))
-        for again, stage, reason in rounds:
-            pool = await self._once_more(again, removed.keys(but="seen"))
+    async def _something(self, query: Query, nothing: Pool, removed: Removed) -> Pool:
+        """Nothing survived: first other items, from any source; then what was seen before."""
+        if len(removed.keys()) or query.sources:
+            pool = await self._once_more(replace(query, sources=()), removed.keys())
             if len(pool):
-                if stage:
-                    query.degraded.say(stage, reason)
                 return pool
-        query.degraded.say("select", "no item meets the request's filter, exclusions and sources")
-        return pool
+        if len(query.user.seen_keys) and not query.include_seen:
+            pool = await self._once_more(replace(query, include_seen=True), removed.keys(but="seen"))
+            if len(pool):
+                query.degraded.say("filter_seen", "nothing unseen is left")
+                return pool
+        query.degraded.say("select", "no item meets the request's filter and exclusions")
+        return nothing
 
     async def _once_more(self, query: Query, but: Keys) -> Pool:
         retrieved = await self.source.retrieve(query, _asked(query), excluded_keys(query, but), query.include_seen)

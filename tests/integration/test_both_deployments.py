@@ -83,6 +83,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "retrieval order": {"ranking": "retrieval"},
     "seen left in": {"include_seen": True, "max_items": 50},
     "diverse": {"placement": "diverse"},
+    "diverse and new": {"placement": "diverse", "max_items": 60},
     "filtered": {"conditions": [Condition("genre", ("drama", "comedy")), Condition("price", maximum=40.0)]},
     "negated": {"conditions": [Condition("genre", ("drama",), negate=True)], "max_items": 30},
     "excluded": {"excluded": [f"i{n}" for n in range(0, 40, 2)]},

@@ -1,11 +1,12 @@
 """Candidates from candidate_gen; popular items when it fails."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from penchant.errors import InvalidArgument, UnknownBundle
-from penchant.leaves import RetrievalLeaf, RetrievalQuery, Retrieved
+from penchant.leaves import Candidates, RetrievalLeaf, RetrievalQuery, Retrieved
 from penchant.types import Keys
 from services.recommender.deadline import limited
 from services.recommender.query import Query
@@ -40,7 +41,15 @@ class CandidateSource:
             return popular(query, asked, excluded, include_seen)
         for source in retrieved.degraded_sources:
             query.degraded.say("retrieve", source)
+        if query.sources and not _proposed_by(query.sources, retrieved.candidates):
+            query.degraded.say("retrieve", "nothing from the sources asked for")
         return retrieved
+
+
+def _proposed_by(sources: Sequence[str], candidates: Candidates) -> bool:
+    """Whether any candidate comes from one of the sources; retrieval fills up with popular items where none does."""
+    wanted = sum(1 << i for i, name in enumerate(candidates.source_names) if name in sources)
+    return bool((candidates.source_bits & np.uint32(wanted)).any())
 
 
 def excluded_keys(query: Query, more: Keys | None = None) -> Keys:

@@ -58,7 +58,7 @@ def catalogue(version: str = "b1") -> Catalogue:
     )  # fmt: skip
     scores = np.log((np.arange(ITEMS + 1) + 1) / 500).astype(np.float32)
     popular = np.arange(ITEMS, 0, -1).astype(np.uint32)
-    return Catalogue(Path("nowhere"), manifest(version), table, popular, scores)
+    return Catalogue(Path("nowhere"), manifest(version), table, popular, scores, scores)
 
 
 @dataclass

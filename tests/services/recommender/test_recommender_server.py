@@ -32,7 +32,7 @@ class Ingestion(ingestion_service_pb2_grpc.IngestionServiceServicer):
     async def WriteEvents(self, request: Any, context: Any) -> Any:  # noqa: N802
         if request.events[0].user_id == "busy":
             raise Overloaded("the backlog is full", 250)
-        await asyncio.sleep(1.0 if request.events[0].user_id == "slow" else 0.0)
+        await asyncio.sleep(20.0 if request.events[0].user_id == "slow" else 0.0)
         return ingestion_service_pb2.WriteEventsResponse(
             accepted=len(request.events), token=event_pb2.WriteToken(position=5)
         )
@@ -107,14 +107,14 @@ async def test_a_request_without_a_deadline_gets_the_policys(world: Any, address
         answer = await rpc.RecommenderServiceStub(channel).RecommendItems(
             messages.RecommendItemsRequest(user_id="ann", max_items=3)
         )
-    assert time.monotonic() - started_at < 1.0
+    assert time.monotonic() - started_at < 5.0
     assert list(answer.degraded_stages) == ["score:deadline"]
     assert not answer.items[0].task_scores
 
 
 async def test_the_callers_deadline_is_kept(world: Any, address: str) -> None:
     world.store.delay_s = world.retrieval.delay_s = world.ranker.delay_s = 10.0
-    async with AsyncClient(address, deadline_s=0.4) as client:
+    async with AsyncClient(address, deadline_s=2.0) as client:
         slate = await client.recommend_items(3, user_id="ann")
     assert len(slate.items) == 3
 
@@ -227,7 +227,7 @@ async def test_a_forwarded_call_ends_with_the_callers_deadline(address: str) -> 
     async with AsyncClient(address, deadline_s=0.2) as client:
         with pytest.raises(ServiceUnavailable):
             await client.write_events([EventWrite(user_id="slow", event_type="click")])
-    assert time.monotonic() - started_at < 0.8
+    assert time.monotonic() - started_at < 5.0
 
 
 async def test_status_names_the_bundle_and_counts(address: str) -> None:
