@@ -44,10 +44,13 @@ def content_vectors(items: Iterable[Sequence[str]]) -> Matrix:
     return np.stack(rows).astype(np.float32) if rows else np.zeros((0, CONTENT_DIM), np.float32)
 
 
-def item_tokens(attributes: Mapping[str, Any], tags: Collection[str], numbers: Collection[str]) -> list[str]:
-    """Tokens of an item as it was written: `tags` by name, `numbers` left out, every other text as words."""
-    texts = [v for name, v in attributes.items() if isinstance(v, str) and name not in tags and name not in numbers]
-    return tokens(texts, {name: tag_values(attributes[name]) for name in tags if name in attributes})
+def item_tokens(attributes: Mapping[str, Any], tags: Collection[str], texts: Collection[str]) -> list[str]:
+    """Tokens of an item as it was written: `tags` as name=value, `texts` as words, what the schema has not, not at all.
+
+    The order of the texts is of no account, so an item gets the vector it would get in training.
+    """
+    words = [word for name in texts if name in attributes for word in tag_values(attributes[name])]
+    return tokens(words, {name: tag_values(attributes[name]) for name in tags if name in attributes})
 
 
 def tag_values(value: Any) -> list[str]:

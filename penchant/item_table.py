@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.columns import Column, TagColumn
-from penchant.content import tag_values
+from penchant.content import content_vectors, item_tokens, tag_values
 from penchant.errors import InvalidArgument
 from penchant.leaves import Candidates, Condition
 from penchant.mapped import mapped
@@ -59,6 +59,7 @@ class ItemTable:
         created: Times,
         tags: Mapping[str, TagColumn],
         numeric: Mapping[str, Vector],
+        texts: Sequence[str] = (),
     ) -> None:
         self.keys = keys
         """Of the bundle's rows, [N+1]; keys_of() knows the delta's too."""
@@ -69,6 +70,8 @@ class ItemTable:
         self.created = Column(created)
         self.tags = dict(tags)
         self.numeric = dict(numeric)
+        self.texts = tuple(texts)
+        """Names of the attributes whose words are content."""
         self.bundle_rows = len(keys) - 1
         """N: rows known to the models."""
         self.available: Mask = np.ones(len(keys), np.bool_)
@@ -103,9 +106,11 @@ class ItemTable:
         }
         numeric = {name: load(f"num_{i}") for i, name in enumerate(described["numeric"])}
         ids = json.loads((items / "ids.json").read_text())
+        texts = described.get("text", ())
         return cls(
-            load("keys"), ids, load("embeddings"), load("features"), load("content"), load("created"), tags, numeric
-        )
+            load("keys"), ids, load("embeddings"), load("features"), load("content"), load("created"), tags, numeric,
+            texts,
+        )  # fmt: skip
 
     def write(self, folder: Path) -> None:
         """Write the bundle's rows below folder/items, in the layout open() reads."""
@@ -126,7 +131,8 @@ class ItemTable:
         for name, array in columns.items():
             np.save(items / f"{name}.npy", np.ascontiguousarray(array))
         vocabularies = {name: list(column.vocabulary) for name, column in self._bundled_tags.items()}
-        (items / "attributes.json").write_text(json.dumps({"multi": vocabularies, "numeric": list(self.numeric)}))
+        described = {"multi": vocabularies, "numeric": list(self.numeric), "text": list(self.texts)}
+        (items / "attributes.json").write_text(json.dumps(described))
         (items / "ids.json").write_text(json.dumps(self.ids[: self.bundle_rows + 1]))
 
     def view(self) -> "ItemTable":
@@ -193,6 +199,10 @@ class ItemTable:
         if not condition.any_of:
             raise InvalidArgument(f"{field_path}.any_of", f"{name!r} is no number: give at least one value")
         return self.tags[name].rows_with(condition.any_of)
+
+    def content_of(self, changes: Sequence[ItemChange]) -> Matrix:
+        """Content vectors float32 [len(changes), C] of items as they were written, as training would make them."""
+        return content_vectors(item_tokens(change.attributes, self.tags, self.texts) for change in changes)
 
     def apply(self, changes: Sequence[ItemChange], content: Matrix | None = None, embed: Embed | None = None) -> None:
         """Apply changes given in position order; those at or below the table's position are skipped.

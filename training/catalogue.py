@@ -30,6 +30,8 @@ class Catalogue:
     numeric: Mapping[str, Vector]
     created: Times
     """[N+1] UTC microseconds: creation where the data set tells it, else the first event seen, else 0."""
+    texts: tuple[str, ...]
+    """Names of the attributes whose words are content."""
 
     @property
     def count(self) -> int:
@@ -43,7 +45,7 @@ class Catalogue:
     def table(self, embeddings: Matrix, features: Matrix) -> ItemTable:
         """The item table, with embeddings [N+1, D] and dense item features [N+1, Fi]."""
         return ItemTable(
-            self.keys, self.ids, embeddings, features, self.content, self.created, self.tags, self.numeric
+            self.keys, self.ids, embeddings, features, self.content, self.created, self.tags, self.numeric, self.texts
         )  # fmt: skip
 
 
@@ -80,6 +82,7 @@ def build_catalogue(dataset: Dataset, before: NDArray[np.int64], cut_us: int) ->
         tags,
         numeric,
         _created(dataset, before, chosen, row_of_item),
+        tuple(dataset.items.text),
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import grpc
 
-from penchant.content import content_vectors, item_tokens
 from penchant.item_table import Embed, ItemChange, ItemTable
 from penchant.v1 import feature_store_service_pb2 as messages
 from penchant.v1 import feature_store_service_pb2_grpc as rpc
@@ -62,7 +61,7 @@ class ItemFeed:
 def _apply(table: ItemTable, changes: Sequence[ItemChange], embed: Embed | None) -> None:
     if not changes:
         return
-    content = content_vectors(item_tokens(change.attributes, table.tags, table.numeric) for change in changes)
+    content = table.content_of(changes)
     try:
         table.apply(changes, content, embed)
     except Exception as error:

@@ -3,6 +3,8 @@
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from penchant.errors import ConfigError
+
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -46,5 +48,8 @@ class CallMetrics:
         return {"calls_finished": float(self._finished), "calls_failed": float(self._failed)}
 
     def expose(self, host: str, port: int) -> None:
-        """Serve /metrics from a thread of its own until the process ends."""
-        prometheus_client.start_http_server(port, host, self.registry)
+        """Serve /metrics from a thread of its own until the process ends. Raises ConfigError for a taken port."""
+        try:
+            prometheus_client.start_http_server(port, host, self.registry)
+        except OSError as error:
+            raise ConfigError(f"metrics cannot be served on {host}:{port} ({error.strerror})") from None

@@ -1,5 +1,6 @@
 """The item table against a model of it: whatever is written, in whatever order, rows tell the newest of each item."""
 
+import csv
 import tempfile
 import threading
 from dataclasses import replace
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import InvalidArgument
+from penchant.ids import key as key_of
 from penchant.item_table import ItemChange, ItemTable, TagColumn
 from penchant.leaves import Condition
 
@@ -258,3 +260,26 @@ def test_readers_in_other_threads_never_see_half_a_change() -> None:
     for reader in readers:
         reader.join()
     assert not wrong
+
+
+def test_an_item_written_later_gets_the_content_it_would_have_had_in_training(
+    tiny_bundles: tuple[Path, Path],
+) -> None:
+    """Every item of a trained bundle, written again as its owner would: the vector is the bundle's own."""
+    data, bundles = tiny_bundles
+    folder = bundles / (bundles / "CURRENT").read_text().strip()
+    table = ItemTable.open(folder)
+    with (data / "items.csv").open() as file:
+        written = [
+            ItemChange(
+                i + 1, key_of("", row["id"]), row["id"],
+                attributes={
+                    "title": row["title"], "genres": row["genres"].split("|"), "maker": row["maker"],
+                    "price": float(row["price"]), "internal note": "never mind",
+                },
+            )
+            for i, row in enumerate(csv.DictReader(file))
+        ]  # fmt: skip
+    rows = table.rows_of(np.array([change.item_key for change in written]))
+    assert (rows > 0).sum() > 50
+    assert np.allclose(table.content_of(written)[rows > 0], table.content[rows[rows > 0]], atol=1e-6)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from penchant.bundle import read_manifest
-from penchant.content import content_vectors, item_tokens
 from penchant.ids import key
 from penchant.item_table import ItemChange, ItemTable
 from services.runtime.items import ItemFeed
@@ -56,7 +55,8 @@ def test_a_new_item_is_embedded_from_its_content_as_training_would(bundle: Loade
     row = int(bundle.table.rows_of(np.array([key("", "n1")]))[0])
     alike = int(bundle.table.rows_of(np.array([key("", "i4")]))[0])  # A drama too, and the tags are all there is.
     assert np.allclose(bundle.table.content[row], bundle.table.content[alike])
-    content = content_vectors([item_tokens({"genre": "drama"}, bundle.table.tags, bundle.table.numeric)])
+    content = bundle.table.content_of([change(1, "n1", attributes={"genre": "drama", "image": "n1.png"})])
+    assert np.array_equal(bundle.table.content[row], content[0])
     assert np.allclose(bundle.table.embeddings[row], bundle.embed(content)[0], atol=1e-6)
     assert bundle.table.embeddings[row].any()
 
