@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+_RULE = 100
+
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell; the last runs free."""
@@ -9,7 +11,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     widths[-1] = 0
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    rule = "-" * max(len(line) for line in lines)
+    rule = "-" * min(max(len(line) for line in lines), _RULE)
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
