@@ -15,6 +15,9 @@ from services.runtime.readiness import PATIENCE_S, readiness
 from services.runtime.server import serve
 from services.runtime.status import StatusSnapshot
 
+_LOADING_S = 10.0
+"""A bundle that takes longer is loaded while health already answers, NOT_SERVING: no probe takes it for dead."""
+
 
 async def serve_leaf(
     name: str,
@@ -38,7 +41,8 @@ async def serve_leaf(
             refused_bundle=holder.refused,
         )
 
-    await holder.start()
+    loading = asyncio.create_task(holder.start())
+    await asyncio.wait({loading}, timeout=_LOADING_S)
     channel = open_channel(settings.feature_store, settings.feature_store_ca) if settings.feature_store else None
     following = (
         asyncio.create_task(watch_feature_store(channel, feed, token_metadata(settings.feature_store_token)))
@@ -53,4 +57,6 @@ async def serve_leaf(
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
             await channel.close()
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
         await holder.stop()

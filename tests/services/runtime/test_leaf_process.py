@@ -23,9 +23,13 @@ def start(service: str, folder: Path, **overrides: str) -> subprocess.Popen[str]
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("service", ["candidate_gen", "ranker"])
-def test_a_leaf_starts_answers_and_stops(service: str, pristine: Path, tmp_path: Path) -> None:
-    process = start(service, tmp_path, PORT="0", BUNDLES=str(pristine), FEATURE_STORE="", LOG_FORMAT="json")
+@pytest.mark.parametrize(("service", "feature_store"), [("candidate_gen", ""), ("ranker", "127.0.0.1:1")])
+def test_a_leaf_starts_answers_and_stops_without_a_feature_store_too(
+    service: str, feature_store: str, pristine: Path, tmp_path: Path
+) -> None:
+    process = start(
+        service, tmp_path, PORT="0", BUNDLES=str(pristine), FEATURE_STORE=feature_store, LOG_FORMAT="json"
+    )  # fmt: skip
     try:
         assert process.stderr is not None
         port = 0
