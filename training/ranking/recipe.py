@@ -13,7 +13,7 @@ class RankingRecipe:
     (time split)."""
     slice_items: int = 3
     """A user's newest training events that ranking learns from (leave-one-out)."""
-    max_requests: int = 12_000
+    max_requests: int = 10_000
     """Targets replayed for training, a sample of whole users' if there are more."""
     max_valid_requests: int = 1500
     max_slates: int = 2000
@@ -41,9 +41,9 @@ class RankingRecipe:
     batch_requests: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
-    trees: int = 200
+    trees: int = 150
     leaves: int = 15
-    tree_rows: int = 400_000
+    tree_rows: int = 300_000
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, for the manifest."""

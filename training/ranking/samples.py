@@ -21,7 +21,7 @@ from training.data.dataset import Dataset
 from training.evaluation.protocol import TENANT, TargetSet, event_columns, timelines, user_attributes
 from training.ranking.recipe import RankingRecipe
 from training.ranking.statistics import LOG_SHARES, RequestStatistics, statistics_of
-from training.ranking.tasks import Task, exposure_labels
+from training.ranking.tasks import Task, outcomes
 
 Progress = Callable[[int], None]
 _CHUNK = 256
@@ -120,7 +120,7 @@ def collect(
                 at += 1
         progress(len(chunk))
     if not slates:
-        _acts_by_choice(samples, dataset, tasks)
+        _acts_by_choice(samples, dataset, tasks, allowed)
     return samples
 
 
@@ -136,18 +136,19 @@ def _labelled(
     item_rows = table.rows_of(keys(TENANT, dataset.item_ids)).astype(np.int64)
     items = dataset.events.items
     found: dict[int, list[_Known]] = {}
-    by_event = np.stack(
-        [np.full(len(items), np.nan, np.float32) if t.kind == "act" else t.labels for t in tasks], axis=1
-    ) if tasks else np.zeros((len(items), 0), np.float32)  # fmt: skip
-    for event in targets.tolist():
+    by_target = np.full((len(targets), len(tasks)), np.nan, np.float32)
+    for t, task in enumerate(tasks):
+        if task.kind != "act":
+            by_target[:, t] = outcomes(dataset, task, targets, allowed)
+    for i, event in enumerate(targets.tolist()):
         row = int(item_rows[items[event]])
-        found.setdefault(event, []).append(_Known(np.array([row]), by_event[[event]], row))
+        found.setdefault(event, []).append(_Known(np.array([row]), by_target[[i]], row))
     if slates:
         shown = np.concatenate(slates)
         labels = np.full((len(shown), len(tasks)), np.nan, np.float32)
         for t, task in enumerate(tasks):
             if task.kind == "act":
-                labels[:, t] = exposure_labels(dataset, task, shown, allowed)
+                labels[:, t] = outcomes(dataset, task, shown, allowed)
         bounds = np.cumsum([len(s) for s in slates])[:-1]
         for slate, some in zip(slates, np.split(labels, bounds), strict=True):
             rows, first = np.unique(item_rows[items[slate]], return_index=True)
@@ -308,11 +309,11 @@ def _kept(
     return kept, weights[kept]
 
 
-def _acts_by_choice(samples: Samples, dataset: Dataset, tasks: Sequence[Task]) -> None:
+def _acts_by_choice(samples: Samples, dataset: Dataset, tasks: Sequence[Task], allowed: NDArray[np.bool_]) -> None:
     """Without exposures an act's negatives are the candidates that were proposed and not chosen."""
     for t, task in enumerate(tasks):
         if task.kind != "act":
             continue
         samples.labels[:, :, t] = np.where(samples.weights > 0, 0.0, np.nan)
         found = np.flatnonzero(samples.chosen >= 0)
-        samples.labels[found, samples.chosen[found], t] = task.labels[samples.events[found]]
+        samples.labels[found, samples.chosen[found], t] = outcomes(dataset, task, samples.events[found], allowed)

@@ -13,7 +13,7 @@ from training.data.tasks import is_regression, labels
 ENGAGE = "engage"
 """Is the candidate what the user does next: the score that leads the slate's order."""
 ATTRIBUTION_US = 30 * 60 * 1_000_000
-"""An act counts for an exposure of the same item to the same user if it follows within half an hour."""
+"""An act or a value counts for an exposure or a first act of the same user and item if it follows within this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +44,25 @@ def tasks_of(dataset: Dataset) -> list[Task]:
     return found
 
 
-def exposure_labels(
-    dataset: Dataset, task: Task, exposures: NDArray[np.int64], allowed: NDArray[np.bool_]
+def outcomes(
+    dataset: Dataset, task: Task, moments: NDArray[np.int64], allowed: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """1 where an exposure [X] (indices of events) was followed by the task's act within ATTRIBUTION_US, else 0.
+    """What came of each moment [X] (indices of events): the task's label of the same user and item, from then on.
 
-    allowed [E]: events that may be looked at; an act outside is as if it had not happened.
+    An act: 1 if it followed within ATTRIBUTION_US, else 0. A value: the first one given within that time, NaN if none.
+    The moment's own event counts. allowed [E]: events that may be looked at; others are as if they had not happened.
     """
     events = dataset.events
-    acts = np.flatnonzero((task.labels == 1.0) & (events.items >= 0) & allowed)
+    told = task.labels == 1.0 if task.kind == "act" else ~np.isnan(task.labels)
+    index = np.flatnonzero(told & (events.items >= 0) & allowed)
 
-    def frame(index: NDArray[np.int64]) -> pl.DataFrame:
-        return pl.DataFrame(
-            {"user": events.users[index], "item": events.items[index], "time": events.times[index]}
-        ).with_row_index()
+    def frame(rows: NDArray[np.int64]) -> pl.DataFrame:
+        return pl.DataFrame({"user": events.users[rows], "item": events.items[rows], "time": events.times[rows]})
 
-    shown = frame(exposures).sort("time")
-    acted = frame(acts).sort("time").with_columns(pl.lit(1.0).alias("acted")).drop("index")
-    joined = shown.join_asof(
-        acted, on="time", by=["user", "item"], strategy="forward", tolerance=ATTRIBUTION_US, check_sortedness=False
+    asked = frame(moments).with_row_index().sort("time")
+    known = frame(index).with_columns(pl.Series("label", task.labels[index])).sort("time")
+    joined = asked.join_asof(
+        known, on="time", by=["user", "item"], strategy="forward", tolerance=ATTRIBUTION_US, check_sortedness=False
     )
-    return joined.sort("index")["acted"].fill_null(0.0).to_numpy().astype(np.float32)
+    nothing = 0.0 if task.kind == "act" else np.nan
+    return joined.sort("index")["label"].fill_null(nothing).to_numpy().astype(np.float32)
