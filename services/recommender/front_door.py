@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from penchant.errors import UnknownBundle
+from penchant.ids import key
 from penchant.leaves import RetrievalLeaf, RetrievalQuery
 from penchant.types import Vector
 from services.recommender.catalogue import Catalogue
@@ -60,8 +61,10 @@ class FrontDoor:
         return await self._slate(query, older)
 
     async def _slate(self, query: Query, older: Catalogue | None) -> Slate:
+        if query.last_bundle != (older is None):
+            query = replace(query, last_bundle=older is None)
         try:
-            slate = await self.pipeline.execute(replace(query, last_bundle=older is None))
+            slate = await self.pipeline.execute(query)
         except UnknownBundle:
             if older is None:
                 raise
@@ -91,6 +94,8 @@ class FrontDoor:
             return SimilarUsers(query, [], np.empty(0, np.float32), query.table.position)
         self._count(query)
         ids = query.catalogue.ids_of_users(found.similar_user_keys)
-        named = [(id_, score) for id_, score in zip(ids, found.similar_user_scores.tolist(), strict=True) if id_]
+        columns = zip(ids, found.similar_user_keys.tolist(), found.similar_user_scores.tolist(), strict=True)
+        # Keys are of (tenant, id): another tenant's users are not named.
+        named = [(id_, score) for id_, user_key, score in columns if id_ and key(query.tenant, id_) == user_key]
         scores = np.array([score for _, score in named], np.float32)
         return SimilarUsers(query, [id_ for id_, _ in named], scores, found.item_table_position)

@@ -40,7 +40,7 @@ class RecommenderServicer(rpc.RecommenderServiceServicer):
     ) -> messages.RecommendItemsResponse:
         """A personalised slate."""
         catalogue, *older = self.door.catalogues()
-        query = wire.items_query(request, self._frame(request.placement, context, catalogue))
+        query = wire.items_query(request, self._frame(request.placement, context, catalogue, not older))
         return wire.items_response(await self.door.recommend(query, older[0] if older else None))
 
     async def RecommendSimilarItems(  # noqa: N802
@@ -59,7 +59,7 @@ class RecommenderServicer(rpc.RecommenderServiceServicer):
         query = wire.similar_users_query(request, self._frame("", context, catalogue))
         return wire.similar_users_response(await self.door.recommend_users(query, older[0] if older else None))
 
-    def _frame(self, placement: str, context: Context, catalogue: Catalogue) -> wire.Frame:
+    def _frame(self, placement: str, context: Context, catalogue: Catalogue, last_bundle: bool = True) -> wire.Frame:
         policy = self.policy.current()
         left = context.time_remaining()
         seconds = policy.placement(placement).deadline_ms / 1000 if left is None else float(left)
@@ -70,6 +70,7 @@ class RecommenderServicer(rpc.RecommenderServiceServicer):
             catalogue,
             Deadline(seconds, time.monotonic),
             self.features_rate,
+            last_bundle,
         )
 
 

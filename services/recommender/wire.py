@@ -34,6 +34,7 @@ class Frame:
     catalogue: Catalogue
     deadline: Deadline
     features_rate: float = 0.0
+    last_bundle: bool = True
 
 
 def items_query(request: messages.RecommendItemsRequest, frame: Frame) -> Query:
@@ -78,6 +79,7 @@ def items_query(request: messages.RecommendItemsRequest, frame: Frame) -> Query:
         include_seen=request.include_seen,
         minimum_position=request.token.position,
         ranked=ranked,
+        last_bundle=frame.last_bundle,
         sources=tuple(request.sources) or placement.sources,
         return_features=ranked and sampled(frame.recommendation_id, frame.features_rate),
     )

@@ -283,10 +283,12 @@ async def test_concurrent_requests_keep_their_own_degraded_stages(world: Any) ->
 
 
 async def test_similar_users_come_from_the_bundle_that_candidate_gen_holds(world: Any, more_of: Any) -> None:
-    world.retrieval.similar = (np.array([5, 9]), np.array([0.5, 0.25], np.float32))
+    five, other = key("", "five"), key("other tenant", "seven")
+    world.retrieval.similar = (np.array([five, 9, other]), np.array([0.5, 0.25, 0.125], np.float32))
     old, new = world.catalogues["b1"], more_of("b2")
+    names = ["five", "seven"] if five < other else ["seven", "five"]
     for catalogue in (old, new):
-        catalogue.__dict__.update(user_keys=np.array([5, 7]), _user_ids=["five", "seven"])
+        catalogue.__dict__.update(user_keys=np.sort([five, other]), _user_ids=names)
     found = await world.door.recommend_users(world.query("ann", catalogue=new), old)
     assert (found.ids, found.scores.tolist()) == (["five"], [0.5])
     assert found.query.catalogue.version == "b1"
