@@ -84,7 +84,7 @@ def request(state: UserState | None = None, **options: Any) -> messages.Retrieve
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    for _ in range(300):
+    for _ in range(3000):
         if await condition():
             return
         await asyncio.sleep(0.02)

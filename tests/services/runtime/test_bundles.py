@@ -30,7 +30,7 @@ async def started(bundles: Path) -> Holder:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(300):
+    for _ in range(3000):
         if condition():
             return
         await asyncio.sleep(0.02)

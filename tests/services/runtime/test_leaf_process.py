@@ -38,14 +38,14 @@ def test_a_leaf_starts_answers_and_stops_without_a_feature_store_too(
                 port = int(match[1])
                 break
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            check = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=20)
+            check = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=120)
             assert any(answer.status == health_pb2.HealthCheckResponse.SERVING for answer in check)
             check.cancel()
             stub = status_service_pb2_grpc.StatusServiceStub(channel)
-            status = stub.GetStatus(status_service_pb2.GetStatusRequest(), timeout=5)
+            status = stub.GetStatus(status_service_pb2.GetStatusRequest(), timeout=60)
             assert (status.service, list(status.bundle_versions)) == (service, ["walks-1"])
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.communicate()
@@ -53,7 +53,7 @@ def test_a_leaf_starts_answers_and_stops_without_a_feature_store_too(
 
 def test_a_bad_configuration_is_one_sentence_and_status_2(tmp_path: Path) -> None:
     process = start("ranker", tmp_path, PROT="1")
-    _, written = process.communicate(timeout=20)
+    _, written = process.communicate(timeout=120)
     assert process.returncode == 2
     assert written.strip() == (
         "error: unknown environment variable PENCHANT_RANKER__PROT: did you mean 'PENCHANT_RANKER__PORT'?"
