@@ -35,7 +35,7 @@ async def main() -> None:
             settings,
             lambda server: register(leaf, server, settings.default_deadline_s),
             status,
-            lambda: not leaf.ingestion.behind,
+            lambda: leaf.serving,
             SERVICE_NAMES,
         )
     finally:

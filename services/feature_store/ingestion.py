@@ -62,12 +62,18 @@ class Ingestion:
         """Everything up to this log position is in the store."""
         self.behind = False
         self.repeats = 0
+        self._fenced = ""
         self._losses = 0
 
     @property
     def backlog(self) -> int:
         """Entries that are not yet applied."""
         return self._backlog
+
+    @property
+    def taking(self) -> bool:
+        """Whether entries are taken."""
+        return not (self.behind or self._fenced)
 
     @property
     def position(self) -> int:
@@ -93,6 +99,7 @@ class Ingestion:
             await asyncio.to_thread(self._remember)
             self.applied = applied
             self._losses = self._projector.losses
+            await self._projector.mark_applied(applied)
             await self._replay()
         except BaseException:
             log.close()
@@ -116,6 +123,8 @@ class Ingestion:
         """
         if self._stopping or self._task is None:
             raise StoreUnavailable("the feature store is not running: retry")
+        if self._fenced:
+            raise LogError(self._fenced)
         if self.behind:
             raise StoreUnavailable("the online store is out and the log is ahead of it: retry once it answers")
         if self._backlog + len(entries) > self._max_backlog:
@@ -167,8 +176,12 @@ class Ingestion:
     async def _take(self, batches: Sequence[_Batch]) -> None:
         log = self._log
         assert log is not None
-        if self.behind:
-            raise StoreUnavailable("the online store is out and the log is ahead of it: retry once it answers")
+        if self._fenced or self.behind:
+            raise (
+                LogError(self._fenced)
+                if self._fenced
+                else StoreUnavailable("the online store is out and the log is ahead of it: retry once it answers")
+            )
         fresh: list[Entry] = []
         last: list[int] = []
         """Of each batch: the newest position its entries have; entries of this round count from the log's end."""
@@ -206,14 +219,19 @@ class Ingestion:
 
     async def _apply(self, entries: Sequence[tuple[int, Entry]]) -> None:
         try:
-            if self._losses != self._projector.losses:
+            if self._losses != self._projector.losses or not await self._projector.owned():
                 raise StoreUnavailable("the store may have lost something")
             await self._projector.apply(entries)
             await self._projector.mark_applied(entries[-1][0])
+        except LogError as error:
+            self._fenced = str(error)
+            raise
         except Exception as error:
             self.behind = True
             # Often it was a connection alone; the entries are in the log, so the replay applies them.
             if await self._caught_up():
+                if self._fenced:
+                    raise LogError(self._fenced) from None
                 return
             raise StoreUnavailable(
                 f"{error}; the log holds the entries and they are applied once the store answers: sending them again "
@@ -244,7 +262,13 @@ class Ingestion:
                     "materialised has to be loaded again if it is gone as well"
                 )
                 self.applied = stored
+            await self._projector.owned()
+            await self._projector.mark_applied(self.applied)
             await self._replay()
+        except LogError as error:
+            self._fenced = str(error)
+            self._report(self._fenced)
+            return True
         except Exception as error:
             self._report(f"behind the log: {error}")
             return False

@@ -5,6 +5,7 @@ here: whoever calls says what time it is.
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ class FeatureStore:
         self._others = others
         self._schema = schema
         self._log = log
-        self.ingestion = Ingestion(Projector(store, schema), log / "events", max_backlog, deduplication_events, report)
+        projector = Projector(store, schema, secrets.randbits(62))
+        self.ingestion = Ingestion(projector, log / "events", max_backlog, deduplication_events, report)
         self._items: ItemJournal | None = None
         self.dropped_without_consent = 0
 
@@ -61,6 +63,11 @@ class FeatureStore:
     def applied(self) -> int:
         """Events up to this log position are readable."""
         return self.ingestion.applied
+
+    @property
+    def serving(self) -> bool:
+        """Whether writes are taken: false while the store is out, or after another process took it over."""
+        return self.ingestion.taking
 
     @property
     def item_table_position(self) -> int:

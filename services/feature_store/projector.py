@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from penchant.errors import LogError
 from penchant.events import EVENT_TYPES, Event
 from penchant.features import STORED_USER_FEATURES, FeatureSchema, UserFeatures, apply_to_users
 from penchant.features.kinds import accumulate
@@ -24,7 +25,8 @@ _ATTRIBUTES = "user_attributes:attributes_json"
 _EVENT_FEATURES = tuple(name for name in USER_FEATURES if name != _ATTRIBUTES)
 _DTYPES = {f"{stored.view}:{stored.name}": stored.dtype for stored in STORED_USER_FEATURES}
 _ITEM_FEATURES = ("item_counters:counters_state", "item_counters:state_time_us", "item_counters:applied_position")
-_CHECKPOINT = "user_counters:applied_position"
+_CHECKPOINT = ("user_counters:applied_position", "user_counters:state_time_us")
+"""Of key 0, who is nobody: how far the log is applied, and the writer that applied it."""
 _CHUNK = 128
 _NOBODY = np.zeros(1, np.int64)
 
@@ -34,9 +36,11 @@ Entry = Event | UserWrite
 class Projector:
     """Writes users and item counters. schema gives the feature schema in force."""
 
-    def __init__(self, store: OnlineStore, schema: Callable[[], FeatureSchema]) -> None:
+    def __init__(self, store: OnlineStore, schema: Callable[[], FeatureSchema], writer: int) -> None:
+        """writer: a number that no other process has; the newest to mark the store owns it."""
         self._store = store
         self._schema = schema
+        self._writer = writer
 
     @property
     def losses(self) -> int:
@@ -45,13 +49,26 @@ class Projector:
 
     async def applied(self) -> int:
         """Everything up to this position is in the store; 0 for an empty store."""
-        (column,) = await self._store.read([_CHECKPOINT], _NOBODY, 0)
-        return int(column.cell(0) or 0)
+        position, _ = await self._store.read(_CHECKPOINT, _NOBODY, 0)
+        return int(position.cell(0) or 0)
 
     async def mark_applied(self, position: int) -> None:
-        """Note that everything up to this position is in the store: kept by the store itself, under key 0."""
-        column = scalars("int64", np.array([position]))
-        await self._store.write(_NOBODY, {_CHECKPOINT: column}, {"user_counters": np.array([position])})
+        """Note, in the store itself, that this writer has applied everything up to this position."""
+        values = (scalars("int64", np.array([value])) for value in (position, self._writer))
+        await self._store.write(
+            _NOBODY, dict(zip(_CHECKPOINT, values, strict=True)), {"user_counters": np.array([position + 1])}
+        )
+
+    async def owned(self) -> bool:
+        """Whether this writer owns the store; false where the store is empty. Raises LogError where another does."""
+        _, writer = await self._store.read(_CHECKPOINT, _NOBODY, 0)
+        owner = writer.cell(0)
+        if owner not in (None, self._writer):
+            raise LogError(
+                "another feature store writes to this online store: stop one of the two, or give each a Redis "
+                "database of its own"
+            )
+        return owner is not None
 
     async def apply(self, entries: Sequence[tuple[int, Entry]]) -> None:
         """Apply entries in log order. Raises StoreUnavailable; applying the same again is then safe."""

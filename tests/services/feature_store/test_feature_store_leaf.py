@@ -269,6 +269,27 @@ async def test_a_redis_that_comes_back_empty_while_running_is_rebuilt(leaf, firs
     assert not leaf.ingestion.behind
 
 
+async def test_two_feature_stores_on_one_database_are_told_apart(leaf, new_leaf, tmp_path):
+    await leaf.write_events([event(item="a")], NOW_US)
+    second = new_leaf(log=tmp_path / "second")
+    await second.start(NOW_US)
+    for _ in range(2):
+        with pytest.raises(LogError, match="another feature store writes"):
+            await leaf.write_events([event(item="b")], NOW_US)
+    await second.write_events([event(item="c", ago_s=1)], NOW_US)
+    assert (await state(second)).history_keys.tolist() == [key("", "a"), key("", "c")]
+    assert not leaf.serving
+    assert second.serving
+
+
+async def test_an_emptied_store_is_noticed_also_where_the_connection_stays(leaf):
+    await leaf.write_events([event(item="a", ago_s=9), event("v", "a")], NOW_US)
+    await leaf.store.pool.execute(command("FLUSHDB"), 1)
+    await leaf.write_events([event(item="b", ago_s=5)], NOW_US)
+    assert (await state(leaf)).history_keys.tolist() == [key("", "a"), key("", "b")]
+    assert (await state(leaf, "v")).found
+
+
 async def test_a_lost_connection_alone_costs_no_answer(leaf):
     for n in range(3):
         assert (await leaf.write_events([event(item=f"i{n}", ago_s=9 - n)], NOW_US)).position == n + 1
