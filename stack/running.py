@@ -7,7 +7,7 @@ from penchant.errors import StoreUnavailable
 from stack.health import RedisHealth
 from stack.layout import Layout
 from stack.prepare import load_store
-from stack.redis_server import redis_spec
+from stack.redis_server import redis_spec, save
 from stack.steps import Steps
 from stack.supervised import ProcessSpec
 from stack.supervisor import BackOff, Supervisor
@@ -31,12 +31,15 @@ def running(
         raise StoreUnavailable(f"the named Redis does not answer ({why_not}): mend --redis, or leave it out")
     with Supervisor(layout.run, back_off) as supervisor:
         supervisor.describe(state="starting", front_door=layout.front_door, bundles=str(layout.bundles))
-        if not redis_url:
+        own = not redis_url
+        if own:
             spec, redis_url = redis_spec(layout.run / "redis", layout.ports["redis"], keep)
             _start(supervisor, spec, steps, say)
         say("Feast repository: apply and materialise")
         supervisor.describe(message="loading the online store")
         load_store(steps, layout, redis_url)
+        if own:
+            save(redis_url)
         for service in layout.services(redis_url):
             _start(supervisor, service, steps, say)
         supervisor.describe(state="up", message="")

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,8 @@ def test_the_store_is_kept_and_a_killed_supervisor_leaves_nothing(demo: dict[str
     assert up.returncode == 0, up.stderr + tail(person.run / "supervisor.log")
     assert (person.run / "steps" / "materialize.log").stat().st_mtime == loaded
     reacts(person)
+    loses_its_store(person)
+    reacts(person)
 
     supervisor = Background(person.run).pid()
     processes = [p["pid"] for p in Background(person.run).status()["processes"]]
@@ -140,6 +143,23 @@ def test_the_store_is_kept_and_a_killed_supervisor_leaves_nothing(demo: dict[str
 def last_line(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def loses_its_store(person: Person) -> None:
+    """Redis is killed, is started again with what was loaded, and the front door answers in full once more."""
+    background = Background(person.run)
+    redis = next(p for p in background.status()["processes"] if p["name"] == "redis")
+    psutil.Process(redis["pid"]).kill()
+    deadline = time.monotonic() + 60
+    with Client(person.door) as client:
+        while True:
+            slate = client.recommend_items(10, user_id="somebody")
+            assert len(slate.items) == 10
+            now = background.status()["processes"][0]
+            if now["state"] == "up" and now["pid"] != redis["pid"] and not slate.degraded_stages:
+                break
+            assert time.monotonic() < deadline, (now, slate.degraded_stages)
+            time.sleep(0.1)
 
 
 def reacts(person: Person) -> None:
