@@ -150,6 +150,8 @@ class RedisPool:
         self._closed = False
         self.losses = 0
         """How often the connection that keeps order was lost."""
+        self.connects = 0
+        """How often any connection was made."""
 
     async def execute(
         self, request: bytes, replies: int, timeout_s: float | None = None, in_order: bool = False
@@ -201,6 +203,7 @@ class RedisPool:
             before = self._wires[place]
             await self._greet(wire, before.client_id or before.replaces)
             wire.used = True
+            self.connects += 1
             self._wires[place] = wire
             return wire
 

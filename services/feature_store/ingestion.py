@@ -61,6 +61,8 @@ class Ingestion:
         self.applied = 0
         """Everything up to this log position is in the store."""
         self.behind = False
+        self.rebuilding = False
+        """The store came back with less than was applied: what it says of users is not to be believed."""
         self.repeats = 0
         self._fenced = ""
         self._losses = 0
@@ -149,6 +151,24 @@ class Ingestion:
         except TimeoutError:
             return
 
+    async def look_again(self) -> None:
+        """Ask the store what it holds, after a new connection; where it is less, the log is replayed.
+
+        Raises StoreUnavailable while it cannot be asked or is being rebuilt.
+        """
+        if not self.rebuilding and await self._stored() < self.applied:
+            self.behind = self.rebuilding = True
+            self._wake.set()
+        if self.rebuilding:
+            raise StoreUnavailable("the online store came back with less and is being rebuilt from the log")
+
+    async def _stored(self) -> int:
+        try:
+            return await self._projector.applied()
+        except StoreUnavailable:
+            # The first use of a lost connection says no more than that it was lost.
+            return await self._projector.applied()
+
     async def _run(self) -> None:
         while self._queue or not self._stopping:
             await self._wake.wait()
@@ -172,6 +192,8 @@ class Ingestion:
                     self._backlog -= count
                 if self.behind:
                     await self._catch_up()
+            if self.behind and not self._stopping:
+                await self._catch_up()
 
     async def _take(self, batches: Sequence[_Batch]) -> None:
         log = self._log
@@ -273,6 +295,7 @@ class Ingestion:
             self._report(f"behind the log: {error}")
             return False
         self.behind = self._losses != self._projector.losses
+        self.rebuilding = self.rebuilding and self.behind
         return not self.behind
 
     async def _replay(self) -> None:

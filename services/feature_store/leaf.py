@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from penchant.errors import InvalidArgument
+from penchant.errors import InvalidArgument, StoreUnavailable
 from penchant.events import Event
 from penchant.features import FeatureSchema, state_of
 from penchant.leaves import FetchedUsers
@@ -51,6 +51,8 @@ class FeatureStore:
         self.ingestion = Ingestion(projector, log / "events", max_backlog, deduplication_events, report)
         self._items: ItemJournal | None = None
         self.dropped_without_consent = 0
+        self._trusted = 0
+        """store.connects when the store was last seen to hold what was applied."""
 
     @property
     def items(self) -> ItemJournal:
@@ -104,6 +106,8 @@ class FeatureStore:
             deadline_s -= asyncio.get_running_loop().time() - started
         applied = self.applied
         columns = await self.store.read(USER_FEATURES, user_keys, as_of_us, deadline_s)
+        if self.store.connects != self._trusted or self.ingestion.rebuilding:
+            await self._look_again(deadline_s)
         schema = self._schema()
         cells = zip(*(column.cells() for column in columns), strict=True)
         users = tuple(
@@ -111,6 +115,16 @@ class FeatureStore:
             for key, row in zip(user_keys.tolist(), cells, strict=True)
         )
         return FetchedUsers(users, applied, self.item_table_position)
+
+    async def _look_again(self, deadline_s: float) -> None:
+        """Whether a store that was connected to anew holds what was applied. Raises StoreUnavailable."""
+        connects = self.store.connects
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self.ingestion.look_again()
+        except TimeoutError:
+            raise StoreUnavailable("the online store was connected to anew and did not say what it holds") from None
+        self._trusted = connects
 
     async def fetch_features(
         self, service: str, entity_keys: Keys, as_of_us: int, deadline_s: float

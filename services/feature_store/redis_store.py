@@ -43,6 +43,11 @@ class RedisOnlineStore:
         """See OnlineStore.losses."""
         return self.pool.losses
 
+    @property
+    def connects(self) -> int:
+        """See OnlineStore.connects."""
+        return self.pool.connects
+
     async def read(
         self, features: Sequence[str], entity_keys: Keys, as_of_us: int, timeout_s: float | None = None
     ) -> list[Column]:

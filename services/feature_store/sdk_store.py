@@ -43,6 +43,11 @@ class SdkOnlineStore:
         """See OnlineStore.losses: Feast hides its connections, so only a restart notices."""
         return 0
 
+    @property
+    def connects(self) -> int:
+        """See OnlineStore.connects, and losses."""
+        return 0
+
     @classmethod
     def open(cls, plan: Plan, repository: Path) -> "SdkOnlineStore":
         """From a folder with feature_store.yaml. Raises ConfigError with the remedy."""

@@ -25,6 +25,11 @@ class OnlineStore(Protocol):
         """Rises whenever the store may have lost what was written: then look at what it holds."""
         ...
 
+    @property
+    def connects(self) -> int:
+        """Rises with every connection that is made: behind a new one may be a store that holds less."""
+        ...
+
     async def read(
         self, features: Sequence[str], entity_keys: Keys, as_of_us: int, timeout_s: float | None = None
     ) -> list[Column]:

@@ -25,7 +25,8 @@ def both(start_stack: Any, new_redis: Callable[[], str]) -> tuple[Any, Any]:
     redis = new_redis()
     one = start_stack("standalone", redis, exposure_features_rate="1.0")
     four = start_stack("separate", redis, one.bundles, status_poll_s="0.1", exposure_features_rate="1.0")
-    client = one.client()
+    # Of two feature stores on one Redis, the one that started last may write.
+    client = four.client()
     client.write_users(
         [UserWrite(user_id=u, attributes={"plan": ("free", "paid")[n % 2]}) for n, u in enumerate(USERS)]
     )

@@ -1,6 +1,8 @@
 """Leaves that die or freeze under a running front door: the slate comes, in time, and names the stage."""
 
+import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from penchant.bundle import MANIFEST, publish
 from penchant.errors import ServiceUnavailable
 from penchant.writes import EventWrite
+from stack.ports import free_port
+from stack.redis_server import redis_spec
+from stack.supervisor import Supervisor
 
 DEADLINE_S = 2.0
 """The client gives up then: an answer is an answer in time."""
@@ -95,6 +101,52 @@ def test_a_frozen_store_does_not_hold_a_write_beyond_its_deadline(four: Any) -> 
         assert time.monotonic() - started < 5.0
 
 
+def test_a_new_bundle_takes_over_without_one_degraded_answer(four: Any) -> None:
+    folder = four.bundles / "walks-2"
+    shutil.copytree(four.bundles / "walks-1", folder)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "version": "walks-2"}))
+    client, versions = four.client(), set()
+    publish(four.bundles, "walks-2")
+    deadline = time.monotonic() + 30
+    while "walks-2" not in versions:
+        assert time.monotonic() < deadline
+        slate = client.recommend_items(10, user_id="ann")
+        assert (len(slate.items), slate.degraded_stages) == (10, ())
+        versions.add(slate.versions.bundle)
+    assert versions <= {"walks-1", "walks-2"}
+
+
 def test_the_front_door_itself_never_went_down(four: Any) -> None:
     assert four.supervisor.process("recommender")["restarts"] == 0
     assert "Traceback" not in (four.folder / "run" / "recommender.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def one(start_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Supervisor]]:
+    """A standalone stack with a Redis of its own, and the supervisor of that Redis."""
+    folder = tmp_path_factory.mktemp("redis")
+    with Supervisor(folder / "run") as supervisor:
+        spec, url = redis_spec(folder, free_port())
+        supervisor.start(spec)
+        stack = start_stack("standalone", url)
+        assert stack.client().write_events([EventWrite(user_id="ann", item_id="i1", event_type="hide")]).accepted
+        yield stack, supervisor
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_lost_redis_costs_the_users_state_and_no_more(one: tuple[Any, Supervisor], fault: signal.Signals) -> None:
+    stack, supervisor = one
+    client = stack.client(deadline_s=DEADLINE_S)
+    pid = supervisor.process("redis")["pid"]
+    os.kill(pid, fault)
+    try:
+        slate = client.recommend_items(10, user_id="ann")
+    finally:
+        if fault is signal.SIGSTOP:
+            os.kill(pid, signal.SIGCONT)
+    assert len(slate.items) == 10
+    assert slate.items[0].task_scores
+    assert [stage.split(":")[0] for stage in slate.degraded_stages] == ["hydrate_query"]
+    well(stack)
+    assert "i1" not in {item.item_id for item in client.recommend_items(1000, user_id="ann").items}
