@@ -29,8 +29,8 @@ class RankingRecipe:
     dim: int = 16
     """Of the item vectors inside the ranker."""
     cross_layers: int = 2
-    cross_rank: int = 32
-    hidden: int = 64
+    cross_rank: int = 16
+    hidden: int = 32
     dropout: float = 0.3
     members: int = 3
     """Models averaged in one graph, each from its own seed."""
