@@ -100,7 +100,7 @@ class Member(nn.Module):
         nn.init.normal_(self.types.weight, std=0.02)
         user, dense = len(schema.user_dense_names), len(schema.item_dense_names) + len(RETRIEVAL_FEATURES)
         dense += len(schema.pair_dense_names)
-        width = user + 2 * dense + len(LOG_SHARES) + 3 * dim + 1
+        width = user + 2 * dense + len(LOG_SHARES) + 3 * dim + 2
         self.drop = nn.Dropout(recipe.dropout)
         self.crosses = nn.ModuleList(Cross(width, recipe.cross_rank) for _ in range(recipe.cross_layers))
         self.deep = nn.Sequential(
@@ -126,9 +126,21 @@ class Member(nn.Module):
         weight = affinity.masked_fill(~known, _MASKED).softmax(dim=-1) * known.any(dim=-1, keepdim=True)
         attended = weight @ seen
         closest = affinity.masked_fill(~known, 0.0).amax(dim=-1, keepdim=True)
+        # How lately the user acted on the candidate itself: 1 for the newest item, 0 for never.
+        steps = torch.arange(rows.shape[1], 0, -1, dtype=torch.float32)
+        repeats = ((batch.rows[:, :, None] == rows[:, None, :]) & known).float()
+        repeated = (repeats / steps.sqrt()).amax(dim=-1, keepdim=True)
         count = batch.rows.shape[1]
         x0 = torch.cat(
-            [user[:, None, :].expand(-1, count, -1), features, self.drop(mine), attended, mine * attended, closest],
+            [
+                user[:, None, :].expand(-1, count, -1),
+                features,
+                self.drop(mine),
+                attended,
+                mine * attended,
+                closest,
+                repeated,
+            ],
             dim=-1,
         )
         x = x0

@@ -24,6 +24,8 @@ class RankingRecipe:
     """Best candidates kept of each training request."""
     drawn_negatives: int = 20
     """And drawn ones out of the rest, each standing for several."""
+    unmasked_share: float = 0.15
+    """Share of the training requests whose candidates may hold items the user has seen, as a caller may ask for."""
     history: int = 50
     """Newest history items that candidates attend to."""
     dim: int = 16

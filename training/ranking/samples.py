@@ -113,7 +113,8 @@ def collect(
     samples = _empty(stage, count, width, len(tasks))
     rng = np.random.default_rng(seed)
     at = 0
-    for chunk in _chunks(_moments(dataset, stage, np.array(sorted(known), np.int64))):
+    unmasked = np.random.default_rng([seed, 1]).random(len(known)) < (0.0 if whole else recipe.unmasked_share)
+    for chunk in _chunks(_moments(dataset, stage, np.array(sorted(known), np.int64), unmasked)):
         for moment, vector in zip(chunk, _vectors(stage, chunk), strict=True):
             for asked in known[moment.event]:
                 _add(samples, at, stage, moment, vector, asked, recipe, whole, rng)
@@ -156,8 +157,14 @@ def _labelled(
     return found
 
 
-def _moments(dataset: Dataset, stage: Stage, events: NDArray[np.int64]) -> Iterator[_Moment]:
-    """Each user replayed event by event, stopping just before each of the events."""
+def _moments(
+    dataset: Dataset, stage: Stage, events: NDArray[np.int64], unmasked: NDArray[np.bool_]
+) -> Iterator[_Moment]:
+    """Each user replayed event by event, stopping just before each of the events.
+
+    Where unmasked, items that the user has seen may be candidates.
+    """
+    shows_seen = dict(zip(events.tolist(), unmasked.tolist(), strict=True))
     columns = event_columns(dataset)
     everything = stage.table.allowed()
     users = dataset.events.users[events].astype(np.int64)
@@ -178,10 +185,12 @@ def _moments(dataset: Dataset, stage: Stage, events: NDArray[np.int64]) -> Itera
             as_of_us = int(columns.times[line.events[at]])
             user = features.state(user_key, as_of_us)
             allowed = everything.copy()
-            allowed[stage.table.rows_of(user.seen_keys)] = False
+            event = int(line.events[at])
+            if not shows_seen[event]:
+                allowed[stage.table.rows_of(user.seen_keys)] = False
             allowed[stage.table.rows_of(user.hidden_keys)] = False
             history = stage.table.rows_of(user.history_keys).astype(np.int64)
-            yield _Moment(int(line.events[at]), user, as_of_us, history, allowed)
+            yield _Moment(event, user, as_of_us, history, allowed)
 
 
 def _chunks(moments: Iterator[_Moment]) -> Iterator[list[_Moment]]:

@@ -1,5 +1,6 @@
 """Samples are what serving would have read at the moment, and labels what came of it."""
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,8 +27,9 @@ def whole(tiny: "Tiny") -> Samples:
 
 @pytest.fixture(scope="module")
 def drawn(tiny: "Tiny") -> Samples:
+    recipe = dataclasses.replace(tiny.recipe, unmasked_share=0.0)
     return collect(
-        tiny.dataset, tiny.stage, tiny.held.train[:60], [], tiny.allowed, tasks_of(tiny.dataset), tiny.recipe, False, 0
+        tiny.dataset, tiny.stage, tiny.held.train[:60], [], tiny.allowed, tasks_of(tiny.dataset), recipe, False, 0
     )
 
 
@@ -72,6 +74,16 @@ def test_the_chosen_candidate_is_the_event_that_followed(tiny: "Tiny", whole: Sa
 def test_no_candidate_was_seen_before(tiny: "Tiny", whole: Samples) -> None:
     for history, rows in zip(whole.history_rows, whole.rows, strict=True):
         assert not set(history[history > 0]) & set(rows[rows > 0])
+
+
+def test_some_training_requests_may_propose_what_was_seen(tiny: "Tiny") -> None:
+    recipe = dataclasses.replace(tiny.recipe, unmasked_share=0.5, hard_negatives=60)
+    samples = collect(tiny.dataset, tiny.stage, tiny.held.train, [], tiny.allowed, [], recipe, False, 0)
+    repeats = [
+        bool(set(history[history > 0]) & set(rows[rows > 0]))
+        for history, rows in zip(samples.history_rows, samples.rows, strict=True)
+    ]
+    assert 0.3 < np.mean(repeats) < 0.7
 
 
 def test_kept_candidates_stand_for_all_that_were_served(tiny: "Tiny", whole: Samples, drawn: Samples) -> None:
