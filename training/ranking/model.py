@@ -232,12 +232,15 @@ class ServedRanker(nn.Module):
     ) -> Tensor:
         """Scores of the B candidates: a log-odds for `engage`, probabilities and numbers for the tasks."""
         dense = finite(torch.cat([item_dense, retrieval, pair_dense], dim=-1))
-        shares = torch.stack([finite(retrieval)[:, c] for c in LOG_SHARES], dim=-1)
-        mean = dense.mean(dim=0, keepdim=True)
-        spread = ((dense - mean) ** 2).mean(dim=0, keepdim=True).sqrt()
+        # In double: what is subtracted and divided by must not differ between runtimes, or small spreads blow it up.
+        wide = dense.double()
+        mean = wide.mean(dim=0, keepdim=True)
+        spread = ((wide - mean) ** 2).mean(dim=0, keepdim=True).sqrt()
+        first = self.model.item_width
+        log_sums = torch.stack([wide[:, first + c] for c in LOG_SHARES], dim=-1).logsumexp(dim=0, keepdim=True)
         batch = Batch(
             history_rows, history_types.clamp(0, _TYPES - 1), finite(history_signals), finite(user_dense),
-            rows[None], dense[None], mean, spread, shares.logsumexp(dim=0, keepdim=True),
+            rows[None], dense[None], mean.float(), spread.float(), log_sums.float(),
         )  # fmt: skip
         features, user, blend = self.model.prepare(batch)
         tables = [getattr(self, f"items_{i}") for i in range(len(self.model.ensemble))]
