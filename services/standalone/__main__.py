@@ -94,10 +94,15 @@ async def main(
         )
 
 
-async def follow_items(store: FeatureStore, feed: ItemFeed) -> None:
-    """Hand every written item on to the item tables, until cancelled."""
-    async for run_ in store.item_changes(0):
-        await asyncio.to_thread(feed.apply, run_.changes, run_.snapshot)
+async def follow_items(store: FeatureStore, feed: ItemFeed, retry_s: float = 1.0) -> None:
+    """Hand every written item on to the item tables, until cancelled; what fails is logged and starts from a snapshot."""
+    while True:
+        try:
+            async for run_ in store.item_changes(0):
+                await asyncio.to_thread(feed.apply, run_.changes, run_.snapshot)
+        except Exception as error:
+            logs.logger("items").error("written items are not followed, trying again", error=repr(error))
+        await asyncio.sleep(retry_s)
 
 
 if __name__ == "__main__":
