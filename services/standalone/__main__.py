@@ -95,7 +95,7 @@ async def main(
 
 
 async def follow_items(store: FeatureStore, feed: ItemFeed, retry_s: float = 1.0) -> None:
-    """Hand every written item on to the item tables, until cancelled; what fails is logged and starts from a snapshot."""
+    """Hand every written item on to the item tables, until cancelled; after a failure all of them again."""
     while True:
         try:
             async for run_ in store.item_changes(0):
