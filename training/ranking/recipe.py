@@ -13,7 +13,7 @@ class RankingRecipe:
     (time split)."""
     slice_items: int = 3
     """A user's newest training events that ranking learns from (leave-one-out)."""
-    max_requests: int = 10_000
+    max_requests: int = 16_000
     """Targets replayed for training, a sample of whole users' if there are more."""
     max_valid_requests: int = 1500
     max_slates: int = 2000
@@ -31,8 +31,8 @@ class RankingRecipe:
     dim: int = 16
     """Of the item vectors inside the ranker."""
     cross_layers: int = 2
-    cross_rank: int = 16
-    hidden: int = 32
+    cross_rank: int = 32
+    hidden: int = 64
     dropout: float = 0.3
     members: int = 3
     """Models averaged in one graph, each from its own seed."""
