@@ -50,4 +50,4 @@ def default_retrieval(events: int, users: int, items: int) -> RetrievalRecipe:
     length = 200 if mean >= 120 else 100 if mean >= 30 else 50
     if events < 300_000:
         return RetrievalRecipe(dim=32, history_length=length, learning_rate=2e-3, budget_tflop=1.0)
-    return RetrievalRecipe(dim=64, history_length=length, budget_tflop=36.0)
+    return RetrievalRecipe(dim=64, history_length=length, budget_tflop=12.0)
