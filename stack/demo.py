@@ -24,7 +24,7 @@ from stack.running import running
 from stack.steps import Steps
 from stack.titles import item_titles
 
-MAX_TARGETS = 400
+MAX_TARGETS = 1500
 """Of the evaluation through the front door: four slates each."""
 _ASKED = 100
 
