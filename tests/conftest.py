@@ -1,3 +1,4 @@
+import os
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from tiny import tiny_bundles, tiny_data
 
 __all__ = ["tiny_bundles", "tiny_data"]
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before anything imports torch: see training/__main__.py
 DATABASES = 256
 
 

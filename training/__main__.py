@@ -1,6 +1,7 @@
 """python -m training: everything that happens between events and a published bundle."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -27,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, (_, text) in COMMANDS.items():
             print(f"  {name:<10} {text}", file=stream)
         return 0 if asked else 2
+    # Before torch is imported, or it is not read. Threads that spin while they wait make two threads five to ten times
+    # slower than one wherever the cores are also used by others; threads that sleep cost nothing measurable.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     module = importlib.import_module(COMMANDS[arguments[0]][0])
     status: int = module.main(arguments[1:])
     return status
