@@ -78,11 +78,16 @@ class Ingestion:
         return not (self.behind or self._fenced)
 
     @property
+    def fenced(self) -> bool:
+        """Whether a newer feature store took the online store over: this one never writes again."""
+        return bool(self._fenced)
+
+    @property
     def position(self) -> int:
         """Of the newest log record."""
         return 0 if self._log is None else self._log.position
 
-    async def start(self) -> None:
+    async def start(self, now_us: int) -> None:
         """Open the log, remember its event ids, apply what an unclean stop left unapplied, and take entries.
 
         Raises LogError, StoreUnavailable.
@@ -101,6 +106,7 @@ class Ingestion:
             await asyncio.to_thread(self._remember)
             self.applied = applied
             self._losses = self._projector.losses
+            await self._projector.become_newest(now_us)
             await self._projector.mark_applied(applied)
             await self._replay()
         except BaseException:

@@ -5,7 +5,6 @@ here: whoever calls says what time it is.
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ class FeatureStore:
         self._others = others
         self._schema = schema
         self._log = log
-        projector = Projector(store, schema, secrets.randbits(62))
+        projector = Projector(store, schema)
         self.ingestion = Ingestion(projector, log / "events", max_backlog, deduplication_events, report)
         self._items: ItemJournal | None = None
         self.dropped_without_consent = 0
@@ -78,7 +77,7 @@ class FeatureStore:
 
     async def start(self, now_us: int) -> None:
         """Open the logs and mend what an unclean stop left. Raises LogError, StoreUnavailable, ConfigError."""
-        await self.ingestion.start()
+        await self.ingestion.start(now_us)
         try:
             self._items = await asyncio.to_thread(ItemJournal, self.store, self._log / "items")
             await self._items.recover(now_us)
@@ -170,6 +169,7 @@ class FeatureStore:
             "ingestion_backlog": self.ingestion.backlog,
             "ingestion_repeats": self.ingestion.repeats,
             "ingestion_behind": float(self.ingestion.behind),
+            "ingestion_fenced": float(self.ingestion.fenced),
             "log_position": self.ingestion.position,
             "dropped_without_consent": self.dropped_without_consent,
         }

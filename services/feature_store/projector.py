@@ -5,6 +5,7 @@ entries again, after a crash or an outage, skips what is already in.
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ _ITEM_FEATURES = ("item_counters:counters_state", "item_counters:state_time_us",
 _CHECKPOINT = ("user_counters:applied_position", "user_counters:state_time_us")
 """Of key 0, who is nobody: how far the log is applied, and the writer that applied it."""
 _CHUNK = 128
+_TELL_APART_BITS = 10
+"""Of a writer's number: by chance, should two start within one microsecond."""
 _NOBODY = np.zeros(1, np.int64)
 
 Entry = Event | UserWrite
@@ -36,11 +39,11 @@ Entry = Event | UserWrite
 class Projector:
     """Writes users and item counters. schema gives the feature schema in force."""
 
-    def __init__(self, store: OnlineStore, schema: Callable[[], FeatureSchema], writer: int) -> None:
-        """writer: a number that no other process has; the newest to mark the store owns it."""
+    def __init__(self, store: OnlineStore, schema: Callable[[], FeatureSchema]) -> None:
         self._store = store
         self._schema = schema
-        self._writer = writer
+        self._writer = 0
+        """A number that no other process has, and that rises from start to start: the newest owns the store."""
 
     @property
     def losses(self) -> int:
@@ -52,6 +55,16 @@ class Projector:
         position, _ = await self._store.read(_CHECKPOINT, _NOBODY, 0)
         return int(position.cell(0) or 0)
 
+    async def become_newest(self, now_us: int) -> None:
+        """Take a writer's number above every one that this store has seen; mark_applied() then makes it known.
+
+        From the time, so that it also rises over a store that was emptied; from what the store holds, so that it rises
+        over a clock that was set back.
+        """
+        _, writer = await self._store.read(_CHECKPOINT, _NOBODY, 0)
+        newest = max(int(writer.cell(0) or 0) + 1, now_us << _TELL_APART_BITS)
+        self._writer = newest + secrets.randbits(_TELL_APART_BITS)
+
     async def mark_applied(self, position: int) -> None:
         """Note, in the store itself, that this writer has applied everything up to this position."""
         values = (scalars("int64", np.array([value])) for value in (position, self._writer))
@@ -60,15 +73,18 @@ class Projector:
         )
 
     async def owned(self) -> bool:
-        """Whether this writer owns the store; false where the store is empty. Raises LogError where another does."""
+        """Whether this writer owns the store. Raises LogError where a newer one does.
+
+        False where the store is empty or an older writer's: it came back as it was before this one marked it.
+        """
         _, writer = await self._store.read(_CHECKPOINT, _NOBODY, 0)
-        owner = writer.cell(0)
-        if owner not in (None, self._writer):
+        owner = int(writer.cell(0) or 0)
+        if owner > self._writer:
             raise LogError(
                 "another feature store writes to this online store: stop one of the two, or give each a Redis "
                 "database of its own"
             )
-        return owner is not None
+        return owner == self._writer
 
     async def apply(self, entries: Sequence[tuple[int, Entry]]) -> None:
         """Apply entries in log order. Raises StoreUnavailable; applying the same again is then safe."""

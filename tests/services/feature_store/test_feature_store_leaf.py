@@ -282,6 +282,51 @@ async def test_two_feature_stores_on_one_database_are_told_apart(leaf, new_leaf,
     assert second.serving
 
 
+async def picture(leaf) -> dict[bytes, bytes]:
+    """What Redis holds, as its snapshot file would."""
+    (names,) = await leaf.store.pool.execute(command("KEYS", "*"), 1)
+    held = await leaf.store.pool.execute(b"".join(command("DUMP", name) for name in names), len(names))
+    return dict(zip(names, held, strict=True))
+
+
+async def come_back_as(leaf, held: dict[bytes, bytes]) -> None:
+    """Redis crashes and starts again from a snapshot."""
+    restored = b"".join(command("RESTORE", name, 0, value) for name, value in held.items())
+    await leaf.store.pool.execute(command("FLUSHDB") + restored, len(held) + 1)
+    for wire in leaf.store.pool._wires:
+        wire.close()
+    await asyncio.sleep(0.01)
+
+
+async def test_a_redis_that_comes_back_with_an_earlier_process_s_snapshot_is_written_on(new_leaf):
+    first = new_leaf()
+    await first.start(NOW_US)
+    await first.write_events([event(item="a", ago_s=9)], NOW_US)
+    held = await picture(first)
+    await first.stop()
+    second = new_leaf()
+    await second.start(NOW_US)  # Its number is the higher one also where the clock stands still.
+    await second.write_events([event(item="b", ago_s=5)], NOW_US)
+    await come_back_as(second, held)
+    await second.write_events([event(item="c", ago_s=1)], NOW_US)
+    assert second.serving
+    assert (await state(second)).history_keys.tolist() == [key("", item) for item in "abc"]
+    assert (await counters(second, "b"))["events"] == 1.0
+
+
+async def test_an_older_feature_store_stays_fenced_over_a_snapshot_of_its_own(leaf, new_leaf, tmp_path):
+    await leaf.write_events([event(item="a", ago_s=9)], NOW_US)
+    held = await picture(leaf)
+    second = new_leaf(log=tmp_path / "second")
+    await second.start(NOW_US)
+    await second.write_events([event(item="b", ago_s=5)], NOW_US)
+    await come_back_as(second, held)
+    await second.write_events([event(item="c", ago_s=1)], NOW_US)
+    with pytest.raises(LogError, match="another feature store writes"):
+        await leaf.write_events([event(item="d")], NOW_US)
+    assert (leaf.metrics()["ingestion_fenced"], second.metrics()["ingestion_fenced"]) == (1.0, 0.0)
+
+
 async def test_an_emptied_store_is_noticed_also_where_the_connection_stays(leaf):
     await leaf.write_events([event(item="a", ago_s=9), event("v", "a")], NOW_US)
     await leaf.store.pool.execute(command("FLUSHDB"), 1)
