@@ -8,19 +8,21 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from penchant import bundle
 from penchant.answers import Slate
-from penchant.client import DEFAULT_ADDRESS, DEFAULT_DEADLINE_S, Client
+from penchant.client import DEFAULT_ADDRESS, DEFAULT_DEADLINE_S, Client, check_deadline, check_token
 from penchant.conditions import read_condition
 from penchant.errors import BundleError, ConfigError, DataError, InvalidArgument, PenchantError, ServiceUnavailable
-from penchant.event_file import read_events
+from penchant.event_file import opened, read_events
 from penchant.send import MAX_BATCH, send
 from penchant.text_table import text_table
+
+_T = TypeVar("_T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,11 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options, sys.stdout))
     except ServiceUnavailable as error:
-        return _complain(_unreachable(error, options.address), 1)
+        return _complain(_unreachable(error, options.address) + _noted(error), 1)
     except (DataError, ConfigError) as error:
         return _complain(str(error), 2)
     except PenchantError as error:
-        return _complain(str(error), 1)
+        return _complain(str(error) + _noted(error), 1)
     except BrokenPipeError:
         sys.stderr.close()
         return 1
@@ -46,14 +48,29 @@ def _complain(text: str, status: int) -> int:
     return status
 
 
+def _noted(error: PenchantError) -> str:
+    return "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+
+
+_NOBODY = ("Connection refused", "No such file", "errors resolving", "lookup error", "No route to host", "unreachable")
+
+
 def _unreachable(error: ServiceUnavailable, address: str) -> str:
-    if error.reason == "UNAVAILABLE":
+    text = str(error)
+    if error.said:
+        return text
+    if error.reason == "UNAVAILABLE" and any(sign in text for sign in _NOBODY):
         return f"no server answers at {address}: start one with `make up`, or give --address HOST:PORT"
+    if error.reason == "UNAVAILABLE" and "failed to connect" in text:
+        return (
+            f"{address} answers, but not as a server of penchant: look at --address and --tls-authority "
+            f"({text.rpartition('last error: ')[2]})"
+        )
     if error.reason == "DEADLINE_EXCEEDED":
         return f"{address} did not answer in time: give more with --deadline SECONDS"
     if error.reason == "UNAUTHENTICATED":
         return f"{address} asks for a token: set PENCHANT_TOKEN or give --token"
-    return str(error)
+    return text
 
 
 def _client(options: argparse.Namespace) -> Client:
@@ -123,20 +140,20 @@ def _show_degraded(stages: Sequence[str], out: TextIO) -> None:
 
 
 def _send(options: argparse.Namespace, out: TextIO) -> int:
-    if options.file != "-":
+    with opened(options.file) as (path, name):
         # Read once without sending, so that a bad line leaves nothing half sent.
-        for _ in read_events(options.file, options.format):
-            pass
-    with _client(options) as client:
-        sent = send(client, read_events(options.file, options.format), options.batch)
+        count = sum(1 for _ in read_events(path, name, options.format))
+        with _client(options) as client:
+            sent = send(client, read_events(path, name, options.format), options.batch)
+    status = 1 if sent.rejections or sent.accepted < count else 0
     if options.json:
         print(json.dumps(asdict(sent)), file=out)
-        return 1 if sent.rejections else 0
+        return status
     print(f"accepted {sent.accepted}, rejected {len(sent.rejections)}, token {sent.position}", file=out)
     if sent.rejections:
         rows = [(str(r.index), r.field, r.reason) for r in sent.rejections]
         print(text_table(("event", "field", "reason"), rows), file=out)
-    return 1 if sent.rejections else 0
+    return status
 
 
 def _inspect(options: argparse.Namespace, out: TextIO) -> int:
@@ -201,21 +218,42 @@ def _condition(text: str) -> Any:
 
 
 def _batch(text: str) -> int:
-    size = int(text)
-    if not 1 <= size <= MAX_BATCH:
-        raise argparse.ArgumentTypeError(f"{size} is not from 1 to {MAX_BATCH}")
-    return size
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_BATCH:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {MAX_BATCH}")
+    return int(text)
+
+
+def _deadline(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+    return _checked(seconds, check_deadline)
+
+
+def _token(text: str) -> str:
+    return _checked(text, check_token)
+
+
+def _checked(value: _T, check: Callable[[_T], None]) -> _T:
+    try:
+        check(value)
+    except InvalidArgument as error:
+        raise argparse.ArgumentTypeError(error.reason) from None
+    return value
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="penchant", description=__doc__.split("\n\n")[0])
     asks = argparse.ArgumentParser(add_help=False)
     asks.add_argument("--address", default=DEFAULT_ADDRESS, metavar="HOST:PORT", help="front door")
-    asks.add_argument("--token", default=os.environ.get("PENCHANT_TOKEN", ""), help="default: PENCHANT_TOKEN")
+    asks.add_argument(
+        "--token", type=_token, default=os.environ.get("PENCHANT_TOKEN", ""), help="default: PENCHANT_TOKEN"
+    )
     asks.add_argument(
         "--tls-authority", type=Path, metavar="PEM", help="speak TLS; who signed the server's certificate"
     )
-    asks.add_argument("--deadline", type=float, default=DEFAULT_DEADLINE_S, metavar="SECONDS")
+    asks.add_argument("--deadline", type=_deadline, default=DEFAULT_DEADLINE_S, metavar="SECONDS")
     shows = argparse.ArgumentParser(add_help=False)
     shows.add_argument("--json", action="store_true", help="one JSON object, for programs")
     slates = argparse.ArgumentParser(add_help=False)
@@ -248,8 +286,13 @@ def _parser() -> argparse.ArgumentParser:
     similar_users.set_defaults(run=_similar_users)
 
     sending = commands.add_parser("send", parents=[asks, shows], help="events from a file")
-    sending.add_argument("file", help="JSON lines or CSV with a header; - is stdin")
-    sending.add_argument("--format", choices=("auto", "jsonl", "csv"), default="auto")
+    sending.add_argument("file", help="JSON lines, a JSON array, or CSV with a header; - is stdin")
+    sending.add_argument(
+        "--format",
+        choices=("auto", "jsonl", "csv"),
+        default="auto",
+        help="auto: by the file's ending, else by what it begins with",
+    )
     sending.add_argument("--batch", type=_batch, default=500, help="events a call, 1 to 1000")
     sending.set_defaults(run=_send)
 

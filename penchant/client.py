@@ -1,16 +1,19 @@
 """A typed client of the front door, blocking and asyncio. It speaks only gRPC and raises only penchant.errors."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 import grpc
 
 from penchant import messages
 from penchant.answers import SimilarUsers, Slate, Status, Written
-from penchant.errors import ConfigError, InvalidArgument
+from penchant.errors import ClientClosed, ConfigError, InvalidArgument
+from penchant.fields import build, refused
 from penchant.leaves import Condition
 from penchant.rpc_errors import error_of
 from penchant.v1 import event_pb2, ingestion_service_pb2, recommender_service_pb2, status_service_pb2
@@ -22,7 +25,8 @@ from penchant.writes import EventWrite, ItemWrite, UserWrite
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_DEADLINE_S = 5.0
 _OPTIONS = (("grpc.max_receive_message_length", 64 << 20),)
-_T = TypeVar("_T")
+MAX_DEADLINE_S = 86_400.0
+_CLOSED = "the client is closed: make another"
 
 
 class ItemsAsked(TypedDict, total=False):
@@ -49,42 +53,35 @@ class ItemsAsked(TypedDict, total=False):
 
 
 def _items_request(max_items: int, asked: ItemsAsked) -> recommender_service_pb2.RecommendItemsRequest:
-    ranking = asked.get("ranking", "")
-    if ranking not in messages.RANKINGS:
-        raise InvalidArgument("ranking", f"is {ranking!r}, it may be 'model' or 'retrieval'")
-    named: Any = dict(asked)
-    token = named.pop("token", 0)
-    return recommender_service_pb2.RecommendItemsRequest(
-        max_items=max_items,
-        filter=messages.item_filter(named.pop("conditions", ())),
-        excluded_item_ids=named.pop("excluded", ()),
-        candidate_item_ids=named.pop("candidates", ()),
-        as_of=messages.timestamp(named.pop("as_of", None)),
-        ranking=messages.RANKINGS[named.pop("ranking", "")],
-        token=event_pb2.WriteToken(position=token) if token else None,
-        **named,
-    )
+    values: Any = dict(asked)
+    ranking = values.pop("ranking", "")
+    if not isinstance(ranking, str) or ranking not in messages.RANKINGS:
+        raise refused("ranking", ranking, "it may be 'model' or 'retrieval'")
+    token = values.pop("token", 0)
+    values |= {
+        "max_items": max_items,
+        "filter": messages.item_filter(values.pop("conditions", ())),
+        "excluded_item_ids": values.pop("excluded", ()),
+        "candidate_item_ids": values.pop("candidates", ()),
+        "as_of": messages.timestamp(values.pop("as_of", None), "as_of"),
+        "ranking": messages.RANKINGS[ranking],
+        "token": build(event_pb2.WriteToken, "token.", {"position": token}) if token else None,
+    }
+    return build(recommender_service_pb2.RecommendItemsRequest, "", values)
 
 
 def _similar_items_request(
     item_id: str, max_items: int, conditions: Sequence[Condition], excluded: Sequence[str], placement: str, tenant: str
 ) -> recommender_service_pb2.RecommendSimilarItemsRequest:
-    return recommender_service_pb2.RecommendSimilarItemsRequest(
-        item_id=item_id,
-        max_items=max_items,
-        filter=messages.item_filter(conditions),
-        excluded_item_ids=excluded,
-        placement=placement,
-        tenant=tenant,
-    )
-
-
-def _bounded(build: Callable[[], _T]) -> _T:
-    """A request built; what protobuf itself refuses (a negative max_items, no text) is the caller's field."""
-    try:
-        return build()
-    except (ValueError, TypeError) as error:
-        raise InvalidArgument("request", str(error)) from None
+    values = {
+        "item_id": item_id,
+        "max_items": max_items,
+        "filter": messages.item_filter(conditions),
+        "excluded_item_ids": excluded,
+        "placement": placement,
+        "tenant": tenant,
+    }
+    return build(recommender_service_pb2.RecommendSimilarItemsRequest, "", values)
 
 
 class _Stubs:
@@ -110,7 +107,9 @@ class Client:
         deadline_s: float = DEFAULT_DEADLINE_S,
         tls_authority: Path | None = None,
     ) -> None:
+        _check(address, token, deadline_s)
         credentials = _credentials(tls_authority)
+        self._closed = False
         self._channel = (
             grpc.secure_channel(address, credentials, _OPTIONS)
             if credentials
@@ -128,11 +127,12 @@ class Client:
 
     def close(self) -> None:
         """Give the connection back."""
+        self._closed = True
         self._channel.close()
 
     def recommend_items(self, max_items: int = 10, **asked: Unpack[ItemsAsked]) -> Slate:
         """A personalised slate."""
-        request = _bounded(lambda: _items_request(max_items, asked))
+        request = _items_request(max_items, asked)
         return messages.slate(self._call(self._stubs.recommender.RecommendItems, request))
 
     def recommend_similar_items(
@@ -145,29 +145,27 @@ class Client:
         tenant: str = "",
     ) -> Slate:
         """Items like a given one."""
-        request = _bounded(
-            lambda: _similar_items_request(item_id, max_items, conditions, excluded, placement, tenant)
-        )  # fmt: skip
+        request = _similar_items_request(item_id, max_items, conditions, excluded, placement, tenant)
         return messages.slate(self._call(self._stubs.recommender.RecommendSimilarItems, request))
 
     def recommend_similar_users(self, user_id: str, max_users: int = 10, tenant: str = "") -> SimilarUsers:
         """Users like a given one."""
-        request = _bounded(lambda: _similar_users_request(user_id, max_users, tenant))
+        request = _similar_users_request(user_id, max_users, tenant)
         return messages.similar_users(self._call(self._stubs.recommender.RecommendSimilarUsers, request))
 
     def write_events(self, events: Iterable[EventWrite]) -> Written:
         """At most 1000 events, in the order they happened."""
-        request = _bounded(lambda: _events_request(events))
+        request = _events_request(events)
         return messages.written(self._call(self._stubs.ingestion.WriteEvents, request))
 
     def write_items(self, items: Iterable[ItemWrite]) -> Written:
         """At most 1000 items, created or replaced."""
-        request = _bounded(lambda: _write_items_request(items))
+        request = _write_items_request(items)
         return messages.written(self._call(self._stubs.ingestion.WriteItems, request))
 
     def write_users(self, users: Iterable[UserWrite]) -> Written:
         """At most 1000 users' attributes, created or replaced."""
-        request = _bounded(lambda: _users_request(users))
+        request = _users_request(users)
         return messages.written(self._call(self._stubs.ingestion.WriteUsers, request))
 
     def status(self) -> Status:
@@ -179,6 +177,10 @@ class Client:
             return call(request, **self._stubs.call)
         except grpc.RpcError as error:
             raise error_of(error) from None
+        except ValueError:
+            if self._closed:
+                raise ClientClosed(_CLOSED) from None
+            raise
 
 
 class AsyncClient:
@@ -191,7 +193,9 @@ class AsyncClient:
         deadline_s: float = DEFAULT_DEADLINE_S,
         tls_authority: Path | None = None,
     ) -> None:
+        _check(address, token, deadline_s)
         credentials = _credentials(tls_authority)
+        self._closed = False
         self._channel = (
             grpc.aio.secure_channel(address, credentials, _OPTIONS)
             if credentials
@@ -209,11 +213,12 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Give the connection back."""
+        self._closed = True
         await self._channel.close()
 
     async def recommend_items(self, max_items: int = 10, **asked: Unpack[ItemsAsked]) -> Slate:
         """A personalised slate."""
-        request = _bounded(lambda: _items_request(max_items, asked))
+        request = _items_request(max_items, asked)
         return messages.slate(await self._call(self._stubs.recommender.RecommendItems, request))
 
     async def recommend_similar_items(
@@ -226,29 +231,27 @@ class AsyncClient:
         tenant: str = "",
     ) -> Slate:
         """Items like a given one."""
-        request = _bounded(
-            lambda: _similar_items_request(item_id, max_items, conditions, excluded, placement, tenant)
-        )  # fmt: skip
+        request = _similar_items_request(item_id, max_items, conditions, excluded, placement, tenant)
         return messages.slate(await self._call(self._stubs.recommender.RecommendSimilarItems, request))
 
     async def recommend_similar_users(self, user_id: str, max_users: int = 10, tenant: str = "") -> SimilarUsers:
         """Users like a given one."""
-        request = _bounded(lambda: _similar_users_request(user_id, max_users, tenant))
+        request = _similar_users_request(user_id, max_users, tenant)
         return messages.similar_users(await self._call(self._stubs.recommender.RecommendSimilarUsers, request))
 
     async def write_events(self, events: Iterable[EventWrite]) -> Written:
         """At most 1000 events, in the order they happened."""
-        request = _bounded(lambda: _events_request(events))
+        request = _events_request(events)
         return messages.written(await self._call(self._stubs.ingestion.WriteEvents, request))
 
     async def write_items(self, items: Iterable[ItemWrite]) -> Written:
         """At most 1000 items, created or replaced."""
-        request = _bounded(lambda: _write_items_request(items))
+        request = _write_items_request(items)
         return messages.written(await self._call(self._stubs.ingestion.WriteItems, request))
 
     async def write_users(self, users: Iterable[UserWrite]) -> Written:
         """At most 1000 users' attributes, created or replaced."""
-        request = _bounded(lambda: _users_request(users))
+        request = _users_request(users)
         return messages.written(await self._call(self._stubs.ingestion.WriteUsers, request))
 
     async def status(self) -> Status:
@@ -260,30 +263,61 @@ class AsyncClient:
             return await call(request, **self._stubs.call)
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from None
+        except (grpc.aio.UsageError, asyncio.CancelledError):
+            # Closing cancels the calls under way, not the task that made them.
+            task = asyncio.current_task()
+            if self._closed and not (task and task.cancelling()):
+                raise ClientClosed(_CLOSED) from None
+            raise
 
 
 def _similar_users_request(
     user_id: str, max_users: int, tenant: str
 ) -> recommender_service_pb2.RecommendSimilarUsersRequest:
-    return recommender_service_pb2.RecommendSimilarUsersRequest(user_id=user_id, max_users=max_users, tenant=tenant)
+    values = {"user_id": user_id, "max_users": max_users, "tenant": tenant}
+    return build(recommender_service_pb2.RecommendSimilarUsersRequest, "", values)
 
 
 def _events_request(events: Iterable[EventWrite]) -> ingestion_service_pb2.WriteEventsRequest:
-    return ingestion_service_pb2.WriteEventsRequest(events=[messages.event(e) for e in events])
+    return ingestion_service_pb2.WriteEventsRequest(events=messages.batch("events", EventWrite, messages.event, events))
 
 
 def _write_items_request(items: Iterable[ItemWrite]) -> ingestion_service_pb2.WriteItemsRequest:
-    return ingestion_service_pb2.WriteItemsRequest(items=[messages.item(i) for i in items])
+    return ingestion_service_pb2.WriteItemsRequest(items=messages.batch("items", ItemWrite, messages.item, items))
 
 
 def _users_request(users: Iterable[UserWrite]) -> ingestion_service_pb2.WriteUsersRequest:
-    return ingestion_service_pb2.WriteUsersRequest(users=[messages.user(u) for u in users])
+    return ingestion_service_pb2.WriteUsersRequest(users=messages.batch("users", UserWrite, messages.user, users))
+
+
+def _check(address: str, token: str, deadline_s: float) -> None:
+    """Raises InvalidArgument for what gRPC would trip over, or take for no deadline."""
+    if not isinstance(address, str) or not address.isprintable() or not address:
+        raise refused("address", address, "it must be HOST:PORT")
+    check_token(token)
+    check_deadline(deadline_s)
+
+
+def check_token(token: str) -> None:
+    """Raises InvalidArgument for what an HTTP header cannot carry; the token is not in the message."""
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        raise InvalidArgument("token", "holds what a header cannot carry, it must be printable ASCII")
+
+
+def check_deadline(deadline_s: float) -> None:
+    """Raises InvalidArgument for no time, or none that ends."""
+    if not isinstance(deadline_s, int | float) or not 0 < deadline_s <= MAX_DEADLINE_S:
+        raise refused("deadline_s", deadline_s, f"it must be above 0 and at most {MAX_DEADLINE_S} seconds")
 
 
 def _credentials(authority: Path | None) -> grpc.ChannelCredentials | None:
     if authority is None:
         return None
     try:
-        return grpc.ssl_channel_credentials(authority.read_bytes())
+        pem = authority.read_bytes()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        raise ConfigError(f"{authority} holds no certificate: give the PEM of the authority") from None
     except OSError as error:
         raise ConfigError(f"{authority} cannot be read ({error.strerror}): give the PEM of the authority") from None
+    return grpc.ssl_channel_credentials(pem)

@@ -7,6 +7,7 @@ PenchantError
 │   └── UnknownBundle      the version asked for is not held here FAILED_PRECONDITION
 ├── StoreUnavailable       the online store did not answer        UNAVAILABLE
 ├── ServiceUnavailable another service did not answer in time     UNAVAILABLE
+├── ClientClosed           a call of a client after its close()
 ├── Overloaded             a bound was reached; retry later       RESOURCE_EXHAUSTED
 ├── DataError              a data file is bad: file, line, column, remedy
 ├── ConfigError            the configuration is bad
@@ -45,11 +46,19 @@ class StoreUnavailable(PenchantError):
 
 
 class ServiceUnavailable(PenchantError):
-    """Another service did not answer in time, or refused; reason is the canonical code's name."""
+    """Another service did not answer in time, or refused; reason is the canonical code's name.
 
-    def __init__(self, message: str, reason: str = "UNAVAILABLE") -> None:
+    said: the text is the server's own, about its own trouble.
+    """
+
+    def __init__(self, message: str, reason: str = "UNAVAILABLE", said: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
+        self.said = said
+
+
+class ClientClosed(PenchantError):
+    """A call of a client that was closed, before or during it."""
 
 
 class Overloaded(PenchantError):

@@ -1,16 +1,20 @@
 """The client's values to messages and back; shared by the blocking and the asyncio client."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from penchant import answers
+from penchant.fields import build, listed, refused, shown
 from penchant.leaves import Condition
 from penchant.v1 import candidate_pb2, event_pb2, recommender_service_pb2, status_service_pb2
 from penchant.writes import Attribute, EventWrite, ItemWrite, UserWrite
 
+_W = TypeVar("_W", EventWrite, ItemWrite, UserWrite)
+_P = TypeVar("_P")
 RANKINGS = {
     "": recommender_service_pb2.RANKING_UNSPECIFIED,
     "model": recommender_service_pb2.RANKING_MODEL,
@@ -18,10 +22,12 @@ RANKINGS = {
 }
 
 
-def timestamp(time: datetime | None) -> Timestamp | None:
-    """A time without a zone is UTC."""
+def timestamp(time: datetime | None, field: str = "time") -> Timestamp | None:
+    """A time without a zone is UTC. Raises InvalidArgument for what is no datetime."""
     if time is None:
         return None
+    if not isinstance(time, datetime):
+        raise refused(field, time, "it must be a datetime")
     aware = time if time.tzinfo else time.replace(tzinfo=UTC)
     micros = (aware - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND
     return Timestamp(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)
@@ -31,69 +37,73 @@ _MICROSECOND = datetime.resolution
 
 
 def item_filter(conditions: Sequence[Condition]) -> candidate_pb2.ItemFilter | None:
-    """Attribute conditions; None where there are none."""
-    if not conditions:
-        return None
-    return candidate_pb2.ItemFilter(
-        conditions=[
-            candidate_pb2.AttributeCondition(
-                attribute=c.attribute, any_of=c.any_of, minimum=c.minimum, maximum=c.maximum, negate=c.negate
-            )
-            for c in conditions
-        ]
-    )
+    """Attribute conditions; None where there are none. Raises InvalidArgument."""
+    field = "filter.conditions"
+    given = listed(field, conditions, "Conditions")
+    return candidate_pb2.ItemFilter(conditions=[_condition(c, f"{field}[{i}]") for i, c in enumerate(given)] or None)
 
 
-def event(written: EventWrite) -> event_pb2.Event:
-    """An event."""
-    return event_pb2.Event(
-        event_id=written.event_id,
-        tenant=written.tenant,
-        user_id=written.user_id,
-        anonymous_id=written.anonymous_id,
-        device_id=written.device_id,
-        session_id=written.session_id,
-        item_id=written.item_id,
-        event_type=written.event_type,
-        value=written.value,
-        text=written.text,
-        event_time=timestamp(written.event_time),
-        recommendation_id=written.recommendation_id,
-        position=written.position,
-        placement=written.placement,
-        context=written.context,
-    )
+def _condition(condition: Condition, path: str) -> candidate_pb2.AttributeCondition:
+    _check_kind(condition, Condition, path)
+    return build(candidate_pb2.AttributeCondition, f"{path}.", _values(condition))
 
 
-def item(written: ItemWrite) -> event_pb2.Item:
-    """An item."""
-    return event_pb2.Item(
-        item_id=written.item_id,
-        tenant=written.tenant,
-        attributes=_attributes(written.attributes),
-        available=written.available,
-        deleted=written.deleted,
-        created_time=timestamp(written.created_time),
-    )
+def event(written: EventWrite, path: str = "") -> event_pb2.Event:
+    """An event. Raises InvalidArgument with the field, below `path`, that cannot be sent."""
+    values = _values(written)
+    values["event_time"] = timestamp(written.event_time, f"{path}event_time")
+    return build(event_pb2.Event, path, values)
 
 
-def user(written: UserWrite) -> event_pb2.User:
-    """A user."""
-    return event_pb2.User(
-        user_id=written.user_id, tenant=written.tenant, attributes=_attributes(written.attributes)
-    )  # fmt: skip
+def item(written: ItemWrite, path: str = "") -> event_pb2.Item:
+    """An item. Raises InvalidArgument with the field, below `path`, that cannot be sent."""
+    values = _values(written)
+    values["created_time"] = timestamp(written.created_time, f"{path}created_time")
+    values["attributes"] = _attributes(written.attributes, f"{path}attributes")
+    return build(event_pb2.Item, path, values)
 
 
-def _attributes(attributes: Mapping[str, Attribute]) -> dict[str, event_pb2.AttributeValue]:
-    return {name: _attribute(value) for name, value in attributes.items()}
+def user(written: UserWrite, path: str = "") -> event_pb2.User:
+    """A user. Raises InvalidArgument with the field, below `path`, that cannot be sent."""
+    values = _values(written)
+    values["attributes"] = _attributes(written.attributes, f"{path}attributes")
+    return build(event_pb2.User, path, values)
 
 
-def _attribute(value: Attribute) -> event_pb2.AttributeValue:
+def batch(name: str, kind: type[_W], message: Callable[[_W, str], _P], written: Iterable[_W]) -> list[_P]:
+    """Messages of a batch. Raises InvalidArgument naming the entry, such as events[3].position."""
+    entries = listed(name, written, f"{kind.__name__}s")
+    for place, entry in enumerate(entries):
+        _check_kind(entry, kind, f"{name}[{place}]")
+    return [message(entry, f"{name}[{place}].") for place, entry in enumerate(entries)]
+
+
+def _check_kind(value: Any, kind: type, path: str) -> None:
+    if not isinstance(value, kind):
+        raise refused(path, value, f"it must be of type {kind.__name__}")
+
+
+def _values(written: Any) -> dict[str, Any]:
+    return {field.name: getattr(written, field.name) for field in fields(written)}
+
+
+def _attributes(attributes: Mapping[str, Attribute], path: str) -> dict[str, event_pb2.AttributeValue]:
+    if not isinstance(attributes, Mapping):
+        raise refused(path, attributes, "it must map names to texts, numbers or lists of texts")
+    for name in attributes:
+        # A key that is no text, or none that UTF-8 can write.
+        build(event_pb2.StringList, f"{path}: name ", {"values": [name]})
+    return {name: _attribute(value, f"{path}[{shown(name)}]") for name, value in attributes.items()}
+
+
+def _attribute(value: Attribute, path: str) -> event_pb2.AttributeValue:
     if isinstance(value, str):
-        return event_pb2.AttributeValue(text=value)
+        return build(event_pb2.AttributeValue, f"{path}.", {"text": value})
     if isinstance(value, int | float):
-        return event_pb2.AttributeValue(number=value)
-    return event_pb2.AttributeValue(list=event_pb2.StringList(values=value))
+        return build(event_pb2.AttributeValue, f"{path}.", {"number": value})
+    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+        raise refused(path, value, "it must be a text, a number or a list of texts")
+    return event_pb2.AttributeValue(list=build(event_pb2.StringList, f"{path}.", {"values": value}))
 
 
 def slate(message: Any) -> answers.Slate:

@@ -49,7 +49,8 @@ def error_of(error: Any) -> PenchantError:
     if kind is not None:
         return kind(text)
     # Forwarded through another server it says so already.
-    return ServiceUnavailable(text if text.startswith(code.name) else f"{code.name}: {text}", code.name)
+    text = text if text.startswith(code.name) else f"{code.name}: {text}"
+    return ServiceUnavailable(text, code.name, said=info.domain == DOMAIN)
 
 
 def _details(trailing: Iterable[tuple[str, str | bytes]]) -> Iterable[Any]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from penchant.answers import Rejection, Written
 from penchant.client import Client
-from penchant.errors import InvalidArgument, Overloaded
+from penchant.errors import InvalidArgument, Overloaded, PenchantError
 from penchant.writes import EventWrite
 
 MAX_BATCH = 1000
@@ -19,14 +19,20 @@ def send(
 ) -> Written:
     """What became of all events; rejections are numbered over the whole file, from 0.
 
-    Raises InvalidArgument for a batch out of bounds, Overloaded when the stack stays too busy.
+    Raises InvalidArgument for a batch out of bounds, Overloaded when the stack stays too busy; what fails after some
+    batches has a note of how many events were sent.
     """
     if not 1 <= batch <= MAX_BATCH:
         raise InvalidArgument("batch", f"is {batch}, it must be from 1 to {MAX_BATCH}")
     accepted, position, done = 0, 0, 0
     rejections: list[Rejection] = []
     for some in _batches(events, batch):
-        written = _written(client, some, sleep)
+        try:
+            written = _written(client, some, sleep)
+        except PenchantError as error:
+            if done:
+                error.add_note(f"the first {done} events were sent")
+            raise
         accepted += written.accepted
         position = max(position, written.position)
         rejections += [replace(r, index=r.index + done) for r in written.rejections]

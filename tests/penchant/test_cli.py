@@ -2,7 +2,9 @@
 
 import io
 import json
+import socket
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
@@ -14,10 +16,12 @@ from google.rpc import error_details_pb2, status_pb2
 
 from penchant.bundle import FORMAT, Manifest, file_checksums, publish, write_manifest
 from penchant.cli import main
+from penchant.errors import LogError, PenchantError, ServiceUnavailable, StoreUnavailable
 from penchant.v1 import event_pb2, ingestion_service_pb2, recommender_service_pb2, status_service_pb2
 from penchant.v1 import ingestion_service_pb2_grpc as ingestion_rpc
 from penchant.v1 import recommender_service_pb2_grpc as recommender_rpc
 from penchant.v1 import status_service_pb2_grpc as status_rpc
+from services.runtime.wire_errors import code_of, trailing_metadata
 
 
 class Server(
@@ -31,13 +35,18 @@ class Server(
         self.requests: list[Any] = []
         self.metadata: dict[str, Any] = {}
         self.busy = 0
+        self.broken_from = 0
         self.failure: grpc.StatusCode | None = None
+        self.refusal: PenchantError | None = None
 
     def RecommendItems(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.requests.append(request)
         self.metadata = dict(context.invocation_metadata())
         if self.failure:
             context.abort(self.failure, "told to fail")
+        if self.refusal:
+            context.set_trailing_metadata(trailing_metadata(self.refusal))
+            context.abort(code_of(self.refusal), str(self.refusal))
         if request.max_items == 0:
             violation = error_details_pb2.BadRequest.FieldViolation(field="max_items", description="is 0")
             status = status_pb2.Status(code=3, message="max_items: is 0")
@@ -65,6 +74,8 @@ class Server(
         )
 
     def WriteEvents(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self.broken_from and len(self.requests) + 1 >= self.broken_from:
+            context.abort(grpc.StatusCode.INTERNAL, "no more")
         if self.busy:
             self.busy -= 1
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy")
@@ -161,6 +172,49 @@ def test_no_server_is_one_line_with_a_remedy(capsys: Any) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", [StoreUnavailable, LogError, ServiceUnavailable])
+def test_what_the_server_says_of_its_own_trouble_is_passed_on(served: Any, capsys: Any, kind: Any) -> None:
+    server, address = served
+    server.refusal = kind("Redis does not answer: start it")
+    assert main(["recommend", "--address", address]) == 1
+    err = capsys.readouterr().err
+    assert "Redis does not answer: start it" in err
+    assert "make up" not in err
+
+
+def test_an_unavailable_server_s_text_is_shown(served: Any, capsys: Any) -> None:
+    server, address = served
+    server.failure = grpc.StatusCode.UNAVAILABLE
+    assert main(["recommend", "--address", address]) == 1
+    err = capsys.readouterr().err
+    assert "told to fail" in err
+    assert "make up" not in err
+
+
+def test_a_port_that_speaks_something_else_is_no_missing_server(capsys: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer() -> None:
+            with other.accept()[0] as connection:
+                connection.recv(1024)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        assert main(["status", "--address", address]) == 1
+        answering.join()
+    err = capsys.readouterr().err
+    assert f"{address} answers, but not as a server of penchant" in err
+    assert "make up" not in err
+
+
+def test_a_bad_authority_is_named(capsys: Any, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("garbage")
+    assert main(["status", "--tls-authority", str(tmp_path / "ca.pem")]) == 2
+    assert "ca.pem holds no certificate" in capsys.readouterr().err
+
+
 def test_similar_items_and_users(served: Any, capsys: Any) -> None:
     server, address = served
     assert main(["similar", "--item", "film", "-k", "4", "--address", address]) == 0
@@ -203,6 +257,51 @@ def test_events_of_csv_come_from_stdin(served: Any, capsys: Any, monkeypatch: An
     (request,) = server.requests
     assert [e.item_id for e in request.events] == ["a", "b"]
     assert not request.events[1].HasField("value")
+
+
+def test_one_bad_line_after_many_good_ones_sends_nothing(served: Any, capsys: Any, tmp_path: Path) -> None:
+    server, address = served
+    file = tmp_path / "events.jsonl"
+    good = '{"user_id": "ann", "item_id": "a", "event_type": "click"}\n'
+    for bad in ('"position": -1', '"position": 3000000000000', '"item_id": "\\ud800"'):
+        file.write_text(good * 600 + '{"user_id": "ann", "event_type": "click", ' + bad + "}\n")
+        assert main(["send", str(file), "--address", address]) == 2
+        assert f"events.jsonl:601 [{bad.split(chr(34))[1]}]" in capsys.readouterr().err
+    assert server.requests == []
+
+
+def test_a_bad_line_of_stdin_sends_nothing(served: Any, capsys: Any, monkeypatch: Any) -> None:
+    server, address = served
+    good = '{"user_id": "ann", "item_id": "a", "event_type": "click"}\n'
+    monkeypatch.setattr(sys, "stdin", io.StringIO(good * 600 + "{\n"))
+    assert main(["send", "-", "--address", address]) == 2
+    assert "stdin:601" in capsys.readouterr().err
+    assert server.requests == []
+
+
+def test_a_json_array_is_sent(served: Any, capsys: Any, tmp_path: Path) -> None:
+    _, address = served
+    file = tmp_path / "events.json"
+    file.write_text('[{"user_id": "ann", "item_id": "a", "event_type": "click"}]')
+    assert main(["send", str(file), "--address", address]) == 0
+    assert "accepted 1, rejected 0, token 1" in capsys.readouterr().out
+
+
+def test_nothing_taken_is_no_success(served: Any, capsys: Any, tmp_path: Path) -> None:
+    _, address = served
+    file = tmp_path / "events.csv"
+    file.write_text("user_id,event_type\nann,bad\n")
+    assert main(["send", str(file), "--address", address]) == 1
+    assert main(["send", str(file), "--json", "--address", address]) == 1
+
+
+def test_a_failure_half_way_says_how_far_it_came(served: Any, capsys: Any, tmp_path: Path) -> None:
+    server, address = served
+    server.broken_from = 3
+    file = tmp_path / "events.csv"
+    file.write_text("user_id,item_id,event_type\n" + "ann,a,click\n" * 25)
+    assert main(["send", str(file), "--batch", "10", "--address", address]) == 1
+    assert "no more (the first 20 events were sent)" in capsys.readouterr().err
 
 
 def test_a_busy_server_is_waited_for(served: Any, capsys: Any, tmp_path: Path) -> None:
@@ -254,6 +353,24 @@ def test_a_bad_filter_is_a_usage_error(text: str) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["recommend", "--filter", text])
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["status", "--deadline", "-1"], "--deadline: is -1.0, it must be above 0"),
+        (["status", "--deadline", "nan"], "--deadline: is nan, it must be above 0"),
+        (["status", "--deadline", "soon"], "--deadline: 'soon' is no number of seconds"),
+        (["status", "--token", "ü"], "--token: holds what a header cannot carry"),
+        (["send", "x", "--batch", "x"], "--batch: 'x' is no whole number from 1 to 1000"),
+        (["send", "x", "--batch", "0"], "--batch: '0' is no whole number from 1 to 1000"),
+    ],
+)
+def test_a_bad_argument_is_a_usage_error_that_says_what_is_meant(capsys: Any, arguments: list[str], said: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_status(served: Any, capsys: Any) -> None:
