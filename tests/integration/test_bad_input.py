@@ -143,7 +143,7 @@ def test_an_event_for_an_unknown_item_is_taken_and_harms_nothing(client: Client)
 def test_similar_to_an_unknown_item_are_popular_ones(client: Client) -> None:
     slate = client.recommend_similar_items("no such item", 5)
     assert len(slate.items) == 5
-    assert slate.degraded_stages
+    assert slate.degraded_stages == ("retrieve:unknown item, popular ones instead",)
 
 
 def test_similar_items_are_others(client: Client, catalogue: list[str]) -> None:

@@ -40,7 +40,8 @@ class CandidateSource:
             query.degraded.failed("retrieve", error)
             return popular(query, asked, excluded, include_seen)
         for source in retrieved.degraded_sources:
-            query.degraded.say("retrieve", source)
+            # That similar_to is unknown the front door has said already, in these words.
+            query.degraded.say("retrieve", source.removeprefix("similar_to:"))
         if query.sources and not _proposed_by(query.sources, retrieved.candidates):
             query.degraded.say("retrieve", "nothing from the sources asked for")
         return retrieved
