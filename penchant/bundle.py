@@ -17,6 +17,8 @@ from penchant.errors import BundleMismatch
 FORMAT = 1
 POINTER = "CURRENT"
 MANIFEST = "manifest.json"
+MAX_NAME_BYTES = 255
+_NAME_ONE = "write the name of a folder beside it there, or publish a bundle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,19 @@ def publish(bundles: Path, version: str) -> None:
 
 
 def current(bundles: Path) -> Path | None:
-    """Folder of the published bundle; None before the first."""
+    """Folder of the published bundle; None before the first.
+
+    Raises BundleMismatch for a pointer that is empty, or names anything but an entry of `bundles`.
+    """
+    pointer = bundles / POINTER
     try:
-        version = (bundles / POINTER).read_text().strip()
+        version = pointer.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
+    except UnicodeDecodeError as error:
+        raise BundleMismatch(f"{pointer} is no text ({error.reason}): {_NAME_ONE}") from None
+    if not version:
+        raise BundleMismatch(f"{pointer} is empty: {_NAME_ONE}")
+    if version in (".", "..") or "/" in version or not version.isprintable() or len(version.encode()) > MAX_NAME_BYTES:
+        raise BundleMismatch(f"{pointer} says {version[:80]!r}, which names no bundle folder here: {_NAME_ONE}")
     return bundles / version

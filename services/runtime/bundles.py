@@ -78,6 +78,10 @@ class BundleHolder(Generic[T]):
         except OSError as error:
             self._refuse(f"{self._bundles / POINTER} cannot be read ({error})")
             return
+        except BundleMismatch as error:
+            self._tried = None
+            self._refuse(str(error))
+            return
         assert folder is not None
         self._tried, self._retry_at = stamp, float("inf")
         if folder.name in self._held:

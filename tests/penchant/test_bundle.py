@@ -101,3 +101,26 @@ def test_the_pointer_moves_at_once_and_leaves_nothing_behind(tmp_path: Path) -> 
         publish(tmp_path, version)
         assert current(tmp_path) == tmp_path / version
     assert [path.name for path in tmp_path.iterdir()] == ["CURRENT"]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "said"),
+    [
+        (b"", "CURRENT is empty"),
+        (b" \n", "CURRENT is empty"),
+        (b"../../../etc\n", "names no bundle folder here"),
+        (b"/etc\n", "names no bundle folder here"),
+        (b"..\n", "names no bundle folder here"),
+        (b".\n", "names no bundle folder here"),
+        (b"v1/items\n", "names no bundle folder here"),
+        (b"v1\nv2\n", "names no bundle folder here"),
+        (b"v1\x00\n", "names no bundle folder here"),
+        (b"v" * 5000, "names no bundle folder here"),
+        (b"\xff\xfe\n", "is no text"),
+    ],
+)
+def test_a_pointer_that_names_no_bundle_here_is_not_followed(folder: Path, pointer: bytes, said: str) -> None:
+    (folder.parent / "CURRENT").write_bytes(pointer)
+    with pytest.raises(BundleMismatch, match=said) as caught:
+        current(folder.parent)
+    assert len(str(caught.value)) < 400

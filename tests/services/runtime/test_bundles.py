@@ -51,6 +51,22 @@ async def test_it_follows_the_pointer_and_keeps_the_last_two(bundles: Path, copy
     await holder.stop()
 
 
+@pytest.mark.parametrize("pointer", ["", "../../../etc\n"])
+async def test_a_pointer_to_no_bundle_is_refused_and_the_old_one_serves(bundles: Path, pointer: str) -> None:
+    holder = await started(bundles)
+    (bundles / POINTER).write_text(pointer)
+    await until(lambda: "is empty" in holder.refused or "names no bundle folder here" in holder.refused)
+    assert holder.versions == ("walks-1",)
+    publish(bundles, "walks-1")
+    await until(lambda: holder.refused == "")
+    await holder.stop()
+    (bundles / POINTER).write_text(pointer)
+    fresh = await started(bundles)
+    with pytest.raises(UnknownBundle, match=r"CURRENT"):
+        _ = fresh.newest
+    await fresh.stop()
+
+
 async def test_a_bundle_that_is_dropped_leaves_memory(bundles: Path, copy: Callable[..., Path]) -> None:
     feed = ItemFeed()
 
