@@ -39,14 +39,16 @@ def ranker_inputs(
     history = table.rows_of(user.history_keys[-history_length:]).astype(np.int64)
     known = np.where(history <= table.bundle_rows, history, 0)
     length = len(history)
+    # States that were stored without the models' bounds, or with another bundle's, are read like any other.
+    types = user.history_types[-history_length:]
+    values = schema.usable_values(types, user.history_values[-history_length:])
     rows_L = np.zeros((1, history_length), np.int64)
     types_L = np.zeros((1, history_length), np.int64)
     signals_L = np.zeros((1, history_length, len(HISTORY_SIGNALS)), np.float32)
     if length:
-        values = user.history_values[-history_length:]
         has_value = ~np.isnan(values)
         rows_L[0, -length:] = known
-        types_L[0, -length:] = user.history_types[-history_length:]
+        types_L[0, -length:] = types
         signals_L[0, -length:, 0] = np.where(has_value, values, 0.0)
         signals_L[0, -length:, 1] = has_value
         if schema.has_times:
@@ -66,7 +68,7 @@ def ranker_inputs(
         "rows": np.where(rows <= table.bundle_rows, rows, 0).astype(np.int64),
         "item_dense": np.asarray(table.features[rows], np.float32),
         "retrieval": candidates.features,
-        "pair_dense": pair_features(history, user.history_values[-history_length:], rows, table, schema),
+        "pair_dense": pair_features(history, values, rows, table, schema),
     }
 
 

@@ -95,7 +95,7 @@ def fit(
     """
     cut = split(dataset, protocol)
     held = hold_back(dataset, cut, recipe.ranking, seed)
-    schema = schema_of(dataset)
+    schema = schema_of(dataset, np.concatenate([cut.train, cut.valid]))
     first, early, blend = first_stage(dataset, cut, held, schema, recipe, seed, tell)
     ranking = fit_ranking(dataset, cut, held, first, early, schema, recipe.ranking, seed, tell)
     second, late = second_stage(dataset, cut, schema, recipe, seed, first, tell)
@@ -127,8 +127,9 @@ def fit(
     return Fitted(published, metrics)
 
 
-def schema_of(dataset: Dataset) -> FeatureSchema:
-    """The feature schema of a data set: times, values and attributes as far as it has them."""
+def schema_of(dataset: Dataset, before: NDArray[np.int64]) -> FeatureSchema:
+    """The feature schema of a data set: times, values of the events `before`, attributes as far as it has them."""
+    bounds = _value_bounds(dataset, before)
 
     def values_of(rows: Sequence[str]) -> tuple[str, ...]:
         return tuple(sorted(set(rows) - {""}))
@@ -137,10 +138,19 @@ def schema_of(dataset: Dataset) -> FeatureSchema:
     tags |= {name: values_of([t for row in rows for t in row]) for name, rows in dataset.items.multi.items()}
     return FeatureSchema.default(
         has_times=dataset.has_times,
-        has_values=bool((~np.isnan(dataset.events.values)).any()),
+        has_values=bool(bounds),
         item_attributes={name: values for name, values in tags.items() if values},
         user_attributes={name: values_of(rows) for name, rows in dataset.users.categorical.items()},
+        value_bounds=bounds,
     )
+
+
+def _value_bounds(dataset: Dataset, before: NDArray[np.int64]) -> dict[str, tuple[float, float]]:
+    """Lowest and highest value among the events `before`, by event type; types without values are left out."""
+    types, values = dataset.events.types[before], dataset.events.values[before]
+    valued = ~np.isnan(values)
+    by_type = {name: values[valued & (types == t)] for t, name in enumerate(dataset.event_types)}
+    return {name: (float(some.min()), float(some.max())) for name, some in by_type.items() if len(some)}
 
 
 def first_stage(

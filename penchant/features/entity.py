@@ -162,6 +162,7 @@ def apply_to_users(
 ) -> None:
     """Apply E events given as columns [E], in log order, to users of one schema; rows [E] says to which."""
     schema = users[0].schema
+    values = schema.usable_values(types, values)
     slots, state_time = accumulate(
         schema.slots,
         np.concatenate([user.slots for user in users]),
@@ -244,7 +245,7 @@ class ItemFeatures:
     ) -> None:
         """Apply E events given as columns [E], in any order."""
         self.slots, self.state_time = accumulate(
-            self.schema.slots, self.slots, self.state_time, rows, types, values, times
+            self.schema.slots, self.slots, self.state_time, rows, types, self.schema.usable_values(types, values), times
         )
 
     def to_stored(self, row: int) -> dict[str, Any]:

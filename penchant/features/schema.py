@@ -5,15 +5,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.events import EVENT_TYPES
 from penchant.features.kinds import CounterFeature, Feature, RateFeature, RecencyFeature, Slot, Slots, age
 from penchant.types import Matrix, Times
 
 VERSION = 1
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 
 def _decayed(days: float) -> Slot:
@@ -40,6 +42,8 @@ class FeatureSchema:
     item_attributes: tuple[str, ...] = ()
     """Tag attributes of items that pair features read, in order."""
     version: int = VERSION
+    value_bounds: Mapping[str, tuple[float, float]] | None = None
+    """Lowest and highest value that training saw, by event type: see usable_values. None: not known, no bounds."""
 
     @classmethod
     def default(
@@ -49,10 +53,33 @@ class FeatureSchema:
         has_values: bool,
         item_attributes: Mapping[str, tuple[str, ...]],
         user_attributes: Mapping[str, tuple[str, ...]],
+        value_bounds: Mapping[str, tuple[float, float]] | None = None,
     ) -> "FeatureSchema":
         """The schema for a dataset; attributes of more than 64 values are left to the embeddings."""
         small = {n: tuple(v) for n, v in sorted(user_attributes.items()) if 0 < len(v) <= 64}
-        return cls(has_times, has_values, small, tuple(sorted(item_attributes))[:8])
+        return cls(has_times, has_values, small, tuple(sorted(item_attributes))[:8], value_bounds=value_bounds)
+
+    def usable_values(self, types: NDArray[np.int64], values: NDArray[_Float]) -> NDArray[_Float]:
+        """Values [E] as models may read them, by event-type codes [E]; NaN is none.
+
+        A value outside what training saw of its type becomes the nearest bound, that of a type which had no values
+        becomes none: a network says nonsense, not "much", of numbers far from all it learned. Applying it twice
+        changes nothing.
+        """
+        if not self.has_values:
+            return np.full_like(values, np.nan)
+        if self.value_bounds is None:
+            return values
+        low_high = self._bounds_by_code.astype(values.dtype)[:, types]
+        return np.clip(values, low_high[0], low_high[1])
+
+    @cached_property
+    def _bounds_by_code(self) -> NDArray[np.float64]:
+        """Low and high [2, 256] by event-type code; NaN, which np.clip hands on, for types without values."""
+        bounds = np.full((2, 256), np.nan)
+        for name, low_high in (self.value_bounds or {}).items():
+            bounds[:, EVENT_TYPES[name].code] = low_high
+        return bounds
 
     @cached_property
     def counters(self) -> tuple[Feature, ...]:
@@ -113,6 +140,12 @@ class FeatureSchema:
         aged = age(slots_RK, state_time_R, as_of_us, self.half_lives)
         place = {slot: k for k, slot in enumerate(self.slots)}
         columns = [f.value(aged[:, [place[s] for s in f.slots]], as_of_us) for f in self.counters]
+        if self.value_bounds:
+            # A no-op for sums of usable values; sums that were stored without bounds may hold anything.
+            lows, highs = zip(*self.value_bounds.values(), strict=True)
+            for k, feature in enumerate(self.counters):
+                if isinstance(feature, RateFeature) and feature.numerator == _VALUE_SUM:
+                    columns[k] = np.clip(columns[k], min(*lows, feature.prior), max(*highs, feature.prior))
         return np.stack(columns, axis=1).astype(np.float32)
 
     def empty_slots(self, rows: int) -> Slots:
@@ -127,7 +160,12 @@ class FeatureSchema:
     def from_json(cls, raw: Mapping[str, Any]) -> "FeatureSchema":
         """From to_json()'s output."""
         attributes = {n: tuple(v) for n, v in raw["user_attributes"].items()}
-        return cls(raw["has_times"], raw["has_values"], attributes, tuple(raw["item_attributes"]), raw["version"])
+        bounds = raw.get("value_bounds")
+        if bounds is not None:
+            bounds = {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
+        return cls(
+            raw["has_times"], raw["has_values"], attributes, tuple(raw["item_attributes"]), raw["version"], bounds
+        )
 
     def fingerprint(self) -> str:
         """Hex digest of what models read: names, order and definitions."""

@@ -173,6 +173,7 @@ class Projector:
             return
         chosen = np.flatnonzero(fresh)
         _, types, values, event_times = _event_columns([entries[i][1] for i in chosen.tolist()])
+        values = schema.usable_values(types, values)
         slots, state = accumulate(
             schema.slots, slots, times.values.astype(np.int64), rows[chosen], types, values, event_times
         )

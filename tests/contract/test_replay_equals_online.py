@@ -19,7 +19,9 @@ from training.features.replay import replay_items, replay_users
 sys.path.insert(0, str(Path(__file__).parents[1] / "services/feature_store"))
 from store_world import event, penchant_plan
 
-SCHEMA = FeatureSchema.default(has_times=True, has_values=True, item_attributes={}, user_attributes={})
+SCHEMA = FeatureSchema.default(
+    has_times=True, has_values=True, item_attributes={}, user_attributes={}, value_bounds={"rating": (2.0, 4.0)}
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,14 @@
 """What the ranker reads: the same numbers as plain loops over items and tags give."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penchant.events import EVENT_TYPES
 from penchant.features import FeatureSchema, UserFeatures
 from penchant.features.kinds import DAY_US
 from penchant.item_table import ItemTable, TagColumn
@@ -154,3 +156,19 @@ def test_a_slate_is_ordered_by_weighed_scores_and_a_lone_score_by_itself() -> No
     assert slate_score(scores, ("engage", "like"), {"engage": 1.0, "like": 0.5}).tolist() == [1.25, 1.0]
     assert slate_score(scores, ("engage", "like"), {"engage": 1.0}).tolist() == [1.0, 0.0]
     assert slate_score(scores[:, 1:], ("engage", "like"), {"engage": 1.0}).tolist() == [0.5, 2.0]
+
+
+def test_values_stored_without_bounds_are_read_within_them() -> None:
+    table, _ = table_of(0)
+    bounded = replace(SCHEMA, value_bounds={"rating": (1.0, 5.0)})
+    rating, purchase = EVENT_TYPES["rating"].code, EVENT_TYPES["purchase"].code
+    inputs = []
+    for values in ([3.0, 1e12, 249.0], [3.0, 5.0, math.nan]):
+        user = replace(
+            user_of([0, 1, 2]),
+            history_types=np.array([rating, rating, purchase]),
+            history_values=np.array(values, np.float32),
+        )
+        inputs.append(ranker_inputs(user, candidates_of([4, 5]), table, bounded, 6, DAY_US * 11))
+    for name in ("history_signals", "pair_dense"):
+        assert np.array_equal(inputs[0][name], inputs[1][name]), name

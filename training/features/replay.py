@@ -80,7 +80,7 @@ def replay_users(dataset: Dataset, index: NDArray[np.int64], schema: FeatureSche
         Lists(offsets, columns.item_keys[at]),
         Lists(offsets, columns.times[at]),
         Lists(offsets, columns.types[at]),
-        Lists(offsets, columns.values[at].astype(np.float32)),
+        Lists(offsets, schema.usable_values(columns.types[at], columns.values[at]).astype(np.float32)),
         _distinct(rows[history], items[history], count),
         _distinct(rows[hidden], items[hidden], count),
         slots,
@@ -105,7 +105,7 @@ def _accumulated(
         np.zeros(count, np.int64),
         rows,
         columns.types[index],
-        columns.values[index],
+        schema.usable_values(columns.types[index], columns.values[index]),
         columns.times[index],
     )
 

@@ -1,10 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.events import EVENT_TYPES
-from penchant.features import FeatureSchema, UserFeatures, apply_to_users, state_of
+from penchant.features import FeatureSchema, ItemFeatures, UserFeatures, apply_to_users, state_of
 from penchant.features.kinds import DAY_US, accumulate
 from penchant.leaves import HISTORY_LENGTH, SEEN_LENGTH
 
@@ -138,3 +140,52 @@ def test_types_without_item_count_but_enter_no_sequence():
     assert state.found
     assert len(state.history_keys) == 0
     assert len(state.seen_keys) == 0
+
+
+BOUNDED = FeatureSchema.default(
+    has_times=True, has_values=True, item_attributes={}, user_attributes={}, value_bounds={"rating": (1.0, 5.0)}
+)
+
+
+def of_kind(kind: str, *values: float) -> tuple[np.ndarray, np.ndarray]:
+    return np.full(len(values), EVENT_TYPES[kind].code, np.int64), np.array(values, np.float64)
+
+
+def test_values_outside_what_training_saw_become_the_bound_and_those_of_other_types_none():
+    assert BOUNDED.usable_values(*of_kind("rating", -1e12, 3.5, 1e6)).tolist() == [1.0, 3.5, 5.0]
+    assert np.isnan(BOUNDED.usable_values(*of_kind("purchase", 249.0, 3.0))).all()
+    assert np.isnan(BOUNDED.usable_values(*of_kind("rating", float("nan")))).all()
+    assert SCHEMA.usable_values(*of_kind("purchase", 1e12)).tolist() == [1e12]
+    valueless = FeatureSchema.default(has_times=True, has_values=False, item_attributes={}, user_attributes={})
+    assert np.isnan(valueless.usable_values(*of_kind("rating", 4.0))).all()
+
+
+def test_the_bounds_survive_json_and_a_schema_of_before_them_reads_without():
+    raw = json.loads(json.dumps(BOUNDED.to_json()))
+    assert FeatureSchema.from_json(raw) == BOUNDED
+    del raw["value_bounds"]
+    assert FeatureSchema.from_json(raw).value_bounds is None
+    assert FeatureSchema.from_json(raw).fingerprint() == BOUNDED.fingerprint()
+
+
+@pytest.mark.parametrize(("kind", "wild", "usable"), [("rating", 1e6, 5.0), ("purchase", 249.0, float("nan"))])
+def test_a_wild_value_leaves_a_user_and_an_item_as_the_usable_one_does(kind, wild, usable):
+    code = np.array([EVENT_TYPES[kind].code])
+    found = []
+    for value in (wild, usable):
+        user, item = UserFeatures.empty(BOUNDED), ItemFeatures.empty(BOUNDED, 2)
+        user.apply_columns(np.array([7]), code, np.array([value]), np.array([START_US]))
+        item.apply_many(np.array([1]), code, np.array([value]), np.array([START_US]))
+        found.append((user.state(1, START_US), item.dense(START_US)))
+    (a, item_a), (b, item_b) = found
+    assert np.array_equal(a.history_values, b.history_values, equal_nan=True)
+    assert np.array_equal(a.dense, b.dense)
+    assert np.array_equal(item_a, item_b)
+
+
+def test_counters_stored_without_bounds_are_read_within_them():
+    unbounded = UserFeatures.empty(SCHEMA)
+    unbounded.apply_columns(np.array([7]), *of_kind("purchase", 1e12), np.array([START_US]))
+    stored = unbounded.to_stored()
+    dense = state_of(BOUNDED, 1, stored, START_US).dense
+    assert dense[BOUNDED.user_dense_names.index("mean_value")] == 5.0

@@ -40,7 +40,9 @@ def dataset(users: int = 12, items: int = 30, events: int = 4000, seed: int = 0)
     )  # fmt: skip
 
 
-SCHEMA = FeatureSchema.default(has_times=True, has_values=True, item_attributes={}, user_attributes={})
+SCHEMA = FeatureSchema.default(
+    has_times=True, has_values=True, item_attributes={}, user_attributes={}, value_bounds={"rating": (1.0, 4.0)}
+)
 
 
 def event_by_event(data: Dataset, index: np.ndarray, user: int) -> dict:

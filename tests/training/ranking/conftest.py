@@ -37,7 +37,15 @@ def tiny(tiny_data: Path) -> Tiny:
     recipe = resolve("tiny", dataset)
     cut = split(dataset, "time-split")
     held = hold_back(dataset, cut, recipe.ranking, 0)
-    first, stage, *_ = first_stage(dataset, cut, held, schema_of(dataset), recipe, 0, lambda step, done: None)
+    first, stage, *_ = first_stage(
+        dataset,
+        cut,
+        held,
+        schema_of(dataset, np.sort(np.concatenate([cut.train, cut.valid]))),
+        recipe,
+        0,
+        lambda step, done: None,
+    )
     allowed = np.zeros(len(dataset.events), np.bool_)
     allowed[cut.train] = allowed[cut.valid] = True
     return Tiny(dataset, cut, held, recipe.ranking, first, stage, allowed)
