@@ -7,11 +7,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penchant.bundle import MANIFEST, publish
+from penchant.cli import main
 from penchant.errors import ServiceUnavailable
 from penchant.writes import EventWrite
 from stack.ports import free_port
@@ -150,3 +152,22 @@ def test_a_lost_redis_costs_the_users_state_and_no_more(one: tuple[Any, Supervis
     assert [stage.split(":")[0] for stage in slate.degraded_stages] == ["hydrate_query"]
     well(stack)
     assert "i1" not in {item.item_id for item in client.recommend_items(1000, user_id="ann").items}
+
+
+def test_the_command_passes_on_what_the_server_says_of_a_frozen_redis(
+    one: tuple[Any, Supervisor], tmp_path: Path, capsys: Any
+) -> None:
+    stack, supervisor = one
+    file = tmp_path / "events.csv"
+    file.write_text("user_id,item_id,event_type\nann,i2,click\n")
+    pid = supervisor.process("redis")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        status = main(["send", str(file), "--address", stack.address, "--deadline", "20"])
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    said = capsys.readouterr().err
+    assert status == 1
+    assert "Redis" in said
+    assert "make up" not in said
+    well(stack)
