@@ -87,3 +87,11 @@ class Status:
     uptime_s: float
     metrics: Mapping[str, float]
     refused_bundle: str
+
+    def trouble(self) -> str:
+        """In words: why writes are not taken; "" if they are, as far as this process knows."""
+        if self.metrics.get("ingestion_fenced"):
+            return "writes are refused: a newer feature store took this one's online store over; stop one of the two"
+        if self.metrics.get("ingestion_behind"):
+            return "writes are refused until the online store holds all of the event log again: see its log for why"
+        return ""

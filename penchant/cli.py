@@ -206,6 +206,8 @@ def _status(options: argparse.Namespace, out: TextIO) -> int:
         return 0
     rows = [(name, _plain(value)) for name, value in asdict(status).items() if name != "metrics"]
     rows += [(name, f"{value:g}") for name, value in sorted(status.metrics.items())]
+    if status.trouble():
+        print(f"degraded: {status.trouble()}\n", file=out)
     print(text_table(("status", options.address), rows), file=out)
     return 0
 

@@ -1,5 +1,6 @@
 """A stack left running: one supervisor a run folder, found again by its lock, told to stop by its process id."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -7,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from stack.supervised import tail
 from stack.supervisor import STATUS
 
 _LOCK = "supervisor.lock"
+_STARTING = "starting.lock"
+"""Held by `up` from its first step, which may be a training, until the supervisor is up."""
 LOG = "supervisor.log"
 _STOP_S = 120.0
 _HOLD_S = 1.0
@@ -34,8 +37,44 @@ class Background:
 
         The kernel frees the lock with the process, so a stale one cannot be.
         """
+        lock = self._hold(_LOCK)
+        if lock is None:
+            raise ProcessFailed(f"{self.run} has a supervisor already (pid {self.pid()})")
+        return lock
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """While this process prepares and starts a supervisor. Raises ProcessFailed if another one does so."""
+        lock = self._hold(_STARTING)
+        if lock is None:
+            state = self.status().get("state", "starting")
+            raise ProcessFailed(f"already {state} (pid {self.starter()}): wait for it, or stop it with `make down`")
+        try:
+            yield
+        finally:
+            if self.pid() is None:
+                (self.run / STATUS).unlink(missing_ok=True)
+            os.close(lock)
+
+    def describe(self, state: str, message: str, said: Mapping[str, str]) -> None:
+        """Write the status file before there is a supervisor that does."""
+        about = {"state": state, "message": message, "pid": os.getpid(), "processes": [], **said}
+        temporary = self.run / f".{STATUS}.{os.getpid()}"
+        temporary.write_text(json.dumps(about))
+        temporary.replace(self.run / STATUS)
+
+    def pid(self) -> int | None:
+        """Process id of the supervisor; None if none runs."""
+        return self._holder(_LOCK)
+
+    def starter(self) -> int | None:
+        """Process id of the `up` that is under way; None if none is."""
+        return self._holder(_STARTING)
+
+    def _hold(self, name: str) -> int | None:
+        """The open lock, with our process id in it; None if another process holds it."""
         self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(self.run / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(self.run / name, os.O_RDWR | os.O_CREAT, 0o600)
         deadline = time.monotonic() + _HOLD_S
         while True:
             try:
@@ -44,16 +83,15 @@ class Background:
             except OSError:
                 if time.monotonic() > deadline:
                     os.close(lock)
-                    raise ProcessFailed(f"{self.run} has a supervisor already (pid {self.pid()})") from None
+                    return None
             time.sleep(0.02)
         os.ftruncate(lock, 0)
         os.write(lock, str(os.getpid()).encode())
         return lock
 
-    def pid(self) -> int | None:
-        """Process id of the supervisor; None if none runs."""
+    def _holder(self, name: str) -> int | None:
         try:
-            with (self.run / _LOCK).open() as lock:
+            with (self.run / name).open() as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except OSError:
@@ -112,18 +150,24 @@ class Background:
             raise
 
     def stop(self, timeout_s: float = _STOP_S) -> bool:
-        """Tell the supervisor to stop everything and wait until it has; False if none runs.
+        """End an `up` that is under way, then the supervisor and everything; False if neither runs.
 
-        One that does not within timeout_s is killed, and its processes with it.
+        One that does not end within timeout_s is killed, and its processes with it.
         """
-        pid = self.pid()
+        ended = [self._end(holder, timeout_s) for holder in (self.starter, self.pid)]
+        return any(ended)
+
+    @staticmethod
+    def _end(holder: Callable[[], int | None], timeout_s: float) -> bool:
+        pid = holder()
         if pid is None:
             return False
         deadline = time.monotonic() + timeout_s
-        os.kill(pid, signal.SIGTERM)
-        while self.pid() == pid:
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
-                deadline = float("inf")
-            time.sleep(0.05)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+            while holder() == pid:
+                if time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+                    deadline = float("inf")
+                time.sleep(0.05)
         return True

@@ -1,6 +1,7 @@
 """python -m stack.demo: from data to slates that react and measured quality, in one go, and nothing left running."""
 
 import argparse
+import functools
 import json
 import signal
 import statistics
@@ -15,11 +16,12 @@ from penchant.bundle import current, read_manifest
 from penchant.client import Client
 from penchant.errors import PenchantError
 from penchant.text_table import text_table
-from stack import prepare
+from stack import prepare, published
 from stack.background import Background
 from stack.change import make_change
 from stack.data_choice import GENERATED, choose_data
-from stack.layout import KINDS, PORT, ROOT, free_layout
+from stack.layout import KINDS, LISTENERS, PORT, ROOT, free_layout
+from stack.ports import first_port
 from stack.running import running
 from stack.steps import Steps
 from stack.titles import item_titles
@@ -49,15 +51,19 @@ def demo(options: argparse.Namespace) -> dict[str, Any]:
     """Everything, in the order it happens. Raises PenchantError."""
     started = time.monotonic()
     run = options.run.resolve()
-    Background(run).hold()
+    prepare.require_redis(options.redis)
+    background = Background(run)
+    background.hold()
     layout = free_layout(run, run / "bundles", options.services, options.port)
     layout.clear()
+    background.describe("training", f"log {run / 'steps' / 'fit.log'}", layout.said())
     steps = Steps(run / "steps")
     with steps.timed("choose data"):
         data = choose_data(options.data, ROOT / ".penchant" / "data", lambda folder: _generate(steps, folder), _say)
 
     _head("Training retrieval and ranking, and publishing a bundle")
     fit = prepare.train(steps, data.folder, layout, options.recipe, options.seed)
+    published.remember(layout, data.folder)
     _head("Replaying the features of every user and item up to the bundle's cut")
     features = prepare.replay_features(steps, data.folder, layout)
     _head(f"Starting the stack ({layout.kind}), front door {layout.front_door}")
@@ -139,7 +145,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=None, help="dataset folder; default: MovieLens, else generated")
     parser.add_argument("--run", type=Path, default=ROOT / ".penchant" / "demo", help="folder of everything it makes")
     parser.add_argument("--services", choices=KINDS, default="standalone", help="one process, or one a service")
-    parser.add_argument("--port", type=int, default=PORT, help="of the front door; free ones are taken if it is not")
+    parser.add_argument(
+        "--port",
+        type=functools.partial(first_port, len(LISTENERS) - 1),
+        default=PORT,
+        help="of the front door; free ones are taken if it is not",
+    )
     parser.add_argument("--redis", default="", metavar="URL", help="a server of your own; default: one is started")
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--seed", type=int, default=1)

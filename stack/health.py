@@ -54,7 +54,12 @@ class RedisHealth:
     def why_not(self, timeout_s: float) -> str:
         """A server that loads its file answers, but is not ready."""
         once = Retry(NoBackoff(), 0)  # by itself the client goes on trying for ten seconds
-        client = redis.Redis.from_url(self.url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=once)
+        try:
+            client = redis.Redis.from_url(
+                self.url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=once
+            )
+        except ValueError:
+            return f"{self.url!r} is no Redis URL: write redis://host:port/db, rediss://... or unix:///path/to/socket"
         try:
             client.ping()
         except redis.BusyLoadingError:

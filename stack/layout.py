@@ -50,6 +50,15 @@ class Layout:
         """HOST:PORT that clients call."""
         return self._address("recommender")
 
+    def said(self) -> dict[str, str]:
+        """For the status file."""
+        return {
+            "front_door": self.front_door,
+            "feature_store": self.front_door if self.kind == "standalone" else self._address("feature_store"),
+            "services": self.kind,
+            "bundles": str(self.bundles),
+        }
+
     def clear(self) -> None:
         """Remove what an earlier stack of this folder made, and nothing else that may lie there."""
         for name in _MADE:

@@ -1,5 +1,6 @@
 """Ports on this machine: is one free, who holds it, and which one may be taken."""
 
+import argparse
 import random
 import socket
 
@@ -28,6 +29,14 @@ def require_free(port: int, name: str) -> None:
         raise ConfigError(
             f"port {port} for {name} is in use{_holder(port)}: stop what listens there, or choose another port"
         )
+
+
+def first_port(last: int, text: str) -> int:
+    """Of an argument: the first of ports in a row of which the last is `last` further on."""
+    highest = 65535 - last
+    if not text.isdecimal() or not 1 <= int(text) <= highest:
+        raise argparse.ArgumentTypeError(f"is {text}: choose one of 1 to {highest} (the others follow it)")
+    return int(text)
 
 
 def free_port() -> int:

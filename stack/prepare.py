@@ -6,7 +6,8 @@ from typing import Any
 import redis
 
 from penchant.bundle import current, read_manifest
-from penchant.errors import ConfigError
+from penchant.errors import ConfigError, StoreUnavailable
+from stack.health import RedisHealth
 from stack.layout import Layout
 from stack.steps import Steps
 
@@ -15,6 +16,12 @@ _FEATURES_OF = "BUNDLE"
 """File of the offline folder: the bundle whose features lie there."""
 _LOADED = "penchant:loaded"
 """Redis key: the bundle whose features were loaded into this store."""
+
+
+def require_redis(url: str) -> None:
+    """Raises StoreUnavailable if a server of one's own is named and does not answer."""
+    if url and (why_not := RedisHealth(url).why_not(5.0)):
+        raise StoreUnavailable(f"the named Redis does not answer ({why_not}): mend --redis, or leave it out")
 
 
 def train(steps: Steps, data: Path, layout: Layout, recipe: str, seed: int) -> dict[str, Any]:

@@ -3,10 +3,8 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from penchant.errors import StoreUnavailable
-from stack.health import RedisHealth
 from stack.layout import Layout
-from stack.prepare import load_store
+from stack.prepare import load_store, require_redis
 from stack.redis_server import redis_spec, save
 from stack.steps import Steps
 from stack.supervised import ProcessSpec
@@ -27,10 +25,9 @@ def running(
     keep: our Redis finds again what it held when it was last stopped. Raises ConfigError for a port in use,
     ProcessFailed with a log's end, StoreUnavailable if the named server does not answer.
     """
-    if redis_url and (why_not := RedisHealth(redis_url).why_not(5.0)):
-        raise StoreUnavailable(f"the named Redis does not answer ({why_not}): mend --redis, or leave it out")
+    require_redis(redis_url)
     with Supervisor(layout.run, back_off) as supervisor:
-        supervisor.describe(state="starting", front_door=layout.front_door, bundles=str(layout.bundles))
+        supervisor.describe(state="starting", **layout.said())
         own = not redis_url
         if own:
             spec, redis_url = redis_spec(layout.run / "redis", layout.ports["redis"], keep)

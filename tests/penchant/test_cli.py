@@ -38,6 +38,7 @@ class Server(
         self.broken_from = 0
         self.failure: grpc.StatusCode | None = None
         self.refusal: PenchantError | None = None
+        self.more: dict[str, float] = {}
 
     def RecommendItems(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.requests.append(request)
@@ -93,7 +94,7 @@ class Server(
 
     def GetStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
         return status_service_pb2.GetStatusResponse(
-            service="standalone", version="0.1.0", bundle_versions=["b1"], metrics={"slates_answered": 3}
+            service="standalone", version="0.1.0", bundle_versions=["b1"], metrics={"slates_answered": 3, **self.more}
         )
 
 
@@ -162,6 +163,21 @@ def test_a_failed_call_is_one_line_with_a_remedy(served: Any, capsys: Any, code:
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"), [("ingestion_behind", "until the online store holds"), ("ingestion_fenced", "a newer feature")]
+)
+def test_status_leads_with_what_keeps_writes_out(served: Any, capsys: Any, metric: str, said: str) -> None:
+    server, address = served
+    server.more = {metric: 0.0}
+    assert main(["status", "--address", address]) == 0
+    assert "degraded" not in capsys.readouterr().out
+    server.more = {metric: 1.0}
+    assert main(["status", "--address", address]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("degraded: writes are refused")
+    assert said in first
 
 
 def test_no_server_is_one_line_with_a_remedy(capsys: Any) -> None:

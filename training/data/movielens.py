@@ -12,6 +12,7 @@ from training.data.files import Dialect, Source, read_files
 from training.data.table import build
 from training.data.times import times_us
 
+NAME_100K, NAME_1M = "ml-100k", "ml-1m"
 TASKS = {"like": "value >= 4", "rating": "value"}
 _ITEM_KINDS = {"title": "text", "genres": "multi", "year": "numeric"}
 _USER_KINDS = dict.fromkeys(("age", "gender", "occupation"), "categorical")
@@ -28,7 +29,7 @@ def read_100k(folder: Path) -> Dataset:
     decade = (pl.col("age").cast(pl.Int64, strict=False) // 10 * 10).cast(pl.String)
     counts: dict[str, int] = {}
     return _rated(
-        folder, "ml-100k", events, _films(_with(raw, raw.frame.with_columns(tagged)), counts),
+        folder, NAME_100K, events, _films(_with(raw, raw.frame.with_columns(tagged)), counts),
         _people(_with(users, users.frame.with_columns(decade.alias("age"))), counts), counts,
     )  # fmt: skip
 
@@ -39,7 +40,7 @@ def read_1m(folder: Path) -> Dataset:
     items = _lines(folder / "movies.dat", "::", ["id", "title", "genres"])
     users = _lines(folder / "users.dat", "::", ["id", "gender", "age", "occupation"])
     counts: dict[str, int] = {}
-    return _rated(folder, "ml-1m", events, _films(items, counts), _people(users, counts), counts)
+    return _rated(folder, NAME_1M, events, _films(items, counts), _people(users, counts), counts)
 
 
 def read_latest(folder: Path) -> Dataset:
