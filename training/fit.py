@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from penchant.bundle import FORMAT, Manifest, ModelSpec, file_checksums, publish, verify, write_manifest
 from penchant.errors import ConfigError, PenchantError
@@ -31,6 +30,7 @@ from training.catalogue import Catalogue, build_catalogue, item_features
 from training.data.dataset import Dataset
 from training.data.read import read_dataset
 from training.data.split import PROTOCOLS, Split, default_protocol, history_mask, split
+from training.progress import Tell, shown
 from training.ranking.fit import FittedRanking, fit_ranking, write_ranking
 from training.ranking.requests import HeldBack, hold_back
 from training.ranking.samples import Stage
@@ -38,9 +38,6 @@ from training.recipes import RECIPES, Recipe, resolve
 from training.retrieval.choose import Chosen, choose_settings
 from training.retrieval.fit import fit_retrieval
 from training.retrieval.trained import TrainedRetrieval
-
-Tell = Callable[[str, float], None]
-"""Told a step's name and the share of it that is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         recipe = resolve(options.recipe, dataset)
         protocol = options.hold_out or default_protocol(dataset)
         console.print(f"{dataset.name}: {_counted(dataset)}; {protocol}", highlight=False)
-        with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bars:
-            fitted = fit(dataset, recipe, options.bundles, options.seed, protocol, _bars(bars))
+        with shown(console) as tell:
+            fitted = fit(dataset, recipe, options.bundles, options.seed, protocol, tell)
     except PenchantError as error:
         console.print(f"[red]fit:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 2
@@ -218,17 +215,6 @@ def _counted(dataset: Dataset) -> str:
 
 def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "bundle"
-
-
-def _bars(bars: Progress) -> Tell:
-    by_step: dict[str, Any] = {}
-
-    def tell(step: str, done: float) -> None:
-        if step not in by_step:
-            by_step[step] = bars.add_task(step, total=1.0)
-        bars.update(by_step[step], completed=done)
-
-    return tell
 
 
 def _parser() -> argparse.ArgumentParser:
