@@ -29,7 +29,7 @@ from penchant.features import FeatureSchema
 from training.catalogue import Catalogue, build_catalogue, item_features
 from training.data.dataset import Dataset
 from training.data.read import read_dataset
-from training.data.split import PROTOCOLS, Split, default_protocol, history_mask, split
+from training.data.split import PROTOCOLS, Split, default_protocol, history_mask, split, targets_sha256
 from training.progress import Tell, shown
 from training.ranking.fit import FittedRanking, fit_ranking, write_ranking
 from training.ranking.requests import HeldBack, hold_back
@@ -91,6 +91,7 @@ def fit(
     trained.
     """
     cut = split(dataset, protocol)
+    _check_items(dataset, cut)
     held = hold_back(dataset, cut, recipe.ranking, seed)
     schema = schema_of(dataset, np.concatenate([cut.train, cut.valid]))
     first, early, blend = first_stage(dataset, cut, held, schema, recipe, seed, tell)
@@ -106,7 +107,8 @@ def fit(
         models = _write(folder, dataset, cut, ranking, second, late, recipe, seed)
         manifest = Manifest(
             version=version, format=FORMAT, created=created.isoformat(timespec="seconds"), dataset=dataset.name,
-            recipe={**recipe.to_json(), "protocol": protocol}, seed=seed, cut_us=cut.cut_us,
+            recipe={**recipe.to_json(), "protocol": protocol, "targets_sha256": targets_sha256(dataset, cut)},
+            seed=seed, cut_us=cut.cut_us,
             item_count=second.catalogue.count, embedding_dim=recipe.retrieval.dim,
             history_length=recipe.retrieval.history_length, schema_fingerprint=schema.fingerprint(),
             schema=schema.to_json(), retrieval=second.settings.to_json(), tasks=ranking.trained.tasks,
@@ -122,6 +124,17 @@ def fit(
     publish(bundles, version)
     tell("write the bundle", 1.0)
     return Fitted(published, metrics)
+
+
+def _check_items(dataset: Dataset, cut: Split) -> None:
+    """Raises ConfigError where there is nothing to choose between."""
+    before = np.concatenate([cut.train, cut.valid])
+    items = len(np.unique(dataset.events.items[before[history_mask(dataset)[before]]]))
+    if items < 2:
+        raise ConfigError(
+            f"{dataset.name} has history events (click, like, purchase, rating, play) of {items} "
+            f"item{'s' * (items != 1)} before the held-out part: recommending takes two or more; check the item column"
+        )
 
 
 def schema_of(dataset: Dataset, before: NDArray[np.int64]) -> FeatureSchema:

@@ -11,7 +11,7 @@ import pytest
 from penchant.client import Client
 from penchant.writes import EventWrite
 
-# The tiny data set rates from 1 to 5 and gives its purchases no value.
+# The tiny data set rates up to 5 and gives its purchases no value.
 AT_THE_BOUND = {"rating": 5.0, "purchase": None, "click": None}
 AN_HOUR_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 

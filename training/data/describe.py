@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         described = describe(read_dataset(options.data))
     except PenchantError as error:
         console.print(f"[red]describe:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
-        return 1
+        return 2
     table = Table(show_header=False)
     for name, value in described.items():
         table.add_row(name, _shown(value))

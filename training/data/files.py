@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,23 +60,29 @@ def read_files(
     a pattern such as "part-*.parquet". Raises DataError for a file that is missing or cannot be read.
     """
     paths = [path for name in names for path in _matches(folder, name)]
-    frames, dialects = [], []
+    frames, dialects, headers = [], [], []
     for path in paths:
         if path.suffix == ".parquet":
             frame, used = _read_parquet(path, [*required, *optional]), dialect
         else:
-            used = Dialect(dialect.delimiter or _delimiter(path, {*required, *optional}), dialect.quote)
-            frame = _read_csv(path, used)
+            try:
+                used = Dialect(dialect.delimiter or _delimiter(path, {*required, *optional}), dialect.quote)
+                frame = _read_csv(path, used)
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                reason = f"cannot be unpacked as gzip ({error}): pack it again, or take .gz off its name"
+                raise DataError(str(path), reason) from None
         for column, key in required.items():
             if column not in frame.columns:
                 raise DataError(
                     str(path), f"has no column {column!r}, which {key} names; it has {frame.columns}", 1, column
                 )
+        headers.append(frame.columns)
         frames.append(frame.select(c for c in dict.fromkeys([*required, *optional]) if c in frame.columns))
         dialects.append(used)
     for column, key in optional.items():
         if not any(column in frame.columns for frame in frames):
-            raise DataError(str(paths[0]), f"has no column {column!r}, which {key} names", 1, column)
+            held = list(dict.fromkeys(name for names in headers for name in names))
+            raise DataError(str(paths[0]), f"has no column {column!r}, which {key} names; it has {held}", 1, column)
     joined = frames[0] if len(frames) == 1 else pl.concat(_alike(frames), how="diagonal_relaxed")
     return Source(joined, tuple(paths), tuple(len(frame) for frame in frames), tuple(dialects))
 

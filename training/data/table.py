@@ -76,7 +76,9 @@ def build(
         clean = unique
     clean = clean.sort("time", maintain_order=True)
     if len(clean) == 0:
-        dropped = {k: v for k, v in counts.items() if v}
+        if len(frame) == 0:
+            raise DataError(str(folder), "the event files hold a header and no rows: give at least one event")
+        dropped = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
         raise DataError(str(folder), f"no usable event is left ({dropped}): check the columns named in dataset.toml")
     counts["events"] = len(clean)
 

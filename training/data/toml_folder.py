@@ -52,17 +52,19 @@ class Description:
             raise self.wrong(f"{key} is {value!r}: give a text in quotes", key)
         return value
 
-    def column(self, value: object, key: str) -> str:
-        """A column's name, written as "name" or { column = "name" }."""
-        return self.text(value.get("column") if isinstance(value, dict) else value, key)
+    def column(self, value: object, key: str, others: frozenset[str] = frozenset()) -> str:
+        """A column's name, written as "name" or { column = "name" }, the table with some other keys as well."""
+        if isinstance(value, dict):
+            return self.text(self.known(value, {"column", *others}, key).get("column"), f"{key} column")
+        return self.text(value, key)
 
     def dialect(self, table: Mapping[str, Any], section: str) -> Dialect:
         """delimiter and quote of a section."""
         given, quote = table.get("delimiter"), table.get("quote", '"')
-        if given is not None and (not isinstance(given, str) or len(given) != 1):
-            raise self.wrong(f'{section}.delimiter is {given!r}: give one character, such as "\\t"', "delimiter")
-        if not isinstance(quote, str) or len(quote) > 1:
-            raise self.wrong(f'{section}.quote is {quote!r}: give one character, or "" for none', "quote")
+        if given is not None and not _is_mark(given):
+            raise self.wrong(f'{section}.delimiter is {given!r}: give one ASCII character, such as "\\t"', "delimiter")
+        if quote != "" and not _is_mark(quote):
+            raise self.wrong(f'{section}.quote is {quote!r}: give one ASCII character, or "" for none', "quote")
         return Dialect(given, quote)
 
     def files(self, table: Mapping[str, Any], section: str) -> list[str]:
@@ -73,6 +75,11 @@ class Description:
         if not isinstance(files, list) or not files or not all(isinstance(f, str) and f for f in files):
             raise self.wrong(f'[{section}] needs files = ["..."]', "files")
         return files
+
+
+def _is_mark(value: object) -> bool:
+    """Whether it can part or quote cells: one ASCII character that ends no line."""
+    return isinstance(value, str) and len(value) == 1 and value.isascii() and value not in "\0\r\n"
 
 
 def read_toml(folder: Path) -> Dataset:
@@ -194,7 +201,7 @@ def _entities(description: Description, raw: object, section: str, counts: dict[
     for kind in KINDS:
         listed = table.get(kind, [])
         for entry in listed if isinstance(listed, list) else [listed]:
-            name = description.column(entry, f"{section}.{kind}")
+            name = description.column(entry, f"{section}.{kind}", frozenset({"separator"}))
             if name in kinds or name == id_column:
                 raise description.wrong(f"{section} names column {name!r} twice: give it one kind", kind)
             kinds[name] = kind

@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from penchant.bundle import current, read_manifest
+from penchant.bundle import Manifest, current, read_manifest
 from penchant.errors import BundleMismatch, ConfigError, PenchantError
 from training.data.dataset import Dataset
 from training.data.read import read_dataset
-from training.data.split import split
+from training.data.split import split, targets_sha256
 from training.evaluation.door import open_door
 from training.evaluation.offline import MAX_CANDIDATES, SYSTEMS, OpenBundle, evaluate_offline, open_bundle
 from training.evaluation.protocol import TargetSet, target_set
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     console = Console(stderr=True)
     try:
+        _check_json_out(options.json_out)
         result = evaluate(options, console)
     except PenchantError as error:
         console.print(f"[red]evaluate:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
@@ -62,6 +63,7 @@ def evaluate(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         raise BundleMismatch(
             f"bundle {bundle.manifest.version} was trained on {bundle.manifest.dataset}, --data holds {dataset.name}"
         )
+    _check_targets(bundle.manifest, targets_sha256(dataset, cut), options.data)
     local = [s for s in SYSTEMS if not (options.through and s in SERVED)]
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
@@ -125,6 +127,29 @@ def published(bundles: Path, protocol: str) -> Path:
             f"seen: evaluate with --protocol {held_out}, or train with `fit --hold-out {protocol}`"
         )
     return folder
+
+
+def _check_targets(manifest: Manifest, found: str, data: Path) -> None:
+    """Raises BundleMismatch where the data holds out other targets than fit did; bundles that do not say pass."""
+    expected = manifest.recipe.get("targets_sha256", found)
+    if expected != found:
+        raise BundleMismatch(
+            f"bundle {manifest.version} held out targets of sha256 {expected[:12]}, {data} holds out "
+            f"{found[:12]}: the data is not what the bundle was trained on, so that it may have seen the targets. "
+            "Evaluate on the data given to fit, or fit again on this"
+        )
+
+
+def _check_json_out(path: Path | None) -> None:
+    """Raises ConfigError where the result could not be written once it is there."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise ConfigError(f"--json-out {path} is a folder: name a file")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--json-out {path}: there is no folder {path.parent}; make it first")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(f"--json-out {path} may not be written: name another file")
 
 
 def _positive(text: str) -> int:

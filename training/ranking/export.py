@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from penchant.bundle import ModelSpec
+from penchant.errors import ConfigError
 from penchant.ranking import Inputs
 from penchant.types import Matrix
 from training.export import export_model
@@ -23,8 +24,10 @@ def export_ranker(
     """Write folder/file and its golden rows. known_NK: what is known of the bundle's items, by row.
 
     feeds: real requests as ranker_inputs gives them, two candidates or more in the first. Raises BundleMismatch where
-    ONNX Runtime differs from torch by more than 1e-4.
+    ONNX Runtime differs from torch by more than 1e-4, ConfigError where there is no such request.
     """
+    if not feeds:
+        raise ConfigError("no request has two items to rank between: the data set is too small to train on")
     served = ServedRanker(trained.model, known_NK, trained.outputs)
     names = (*USER_INPUTS, *CANDIDATE_INPUTS)
     chosen = [{name: np.asarray(feed[name]) for name in names} for feed in feeds]

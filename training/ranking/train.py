@@ -176,6 +176,8 @@ def _train_member(
                 index = order[start : start + recipe.batch_requests]
                 logits = model(batch_of(train, features_NF, index), member)
                 loss = _loss(logits, train, train_labels, index, is_number)
+                if not loss.requires_grad:
+                    continue  # nothing of the batch was chosen or is labelled
                 optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 nn.utils.clip_grad_norm_(net.parameters(), 1.0)

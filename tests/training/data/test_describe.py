@@ -26,7 +26,7 @@ def test_a_dataset_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_an_error_is_one_line_that_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "dataset.toml").write_text(ISSUE_TOML)
     (tmp_path / "train.csv").write_text("user_id\titem_id\ttime\n1\ta\tsoon\n")
-    assert main(["describe", "--data", str(tmp_path)]) == 1
+    assert main(["describe", "--data", str(tmp_path)]) == 2
     assert f"describe: {tmp_path / 'train.csv'}:2 [time]: 'soon' is no time" in capsys.readouterr().err.replace(
         "\n", ""
     )

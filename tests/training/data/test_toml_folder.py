@@ -1,6 +1,7 @@
 """dataset.toml, as written in the issue and in every variant its keys allow."""
 
 import csv
+import gzip
 import io
 import tempfile
 from pathlib import Path
@@ -223,7 +224,7 @@ WRONG = [
     ("missing column", "", "u,item,t\n1,a,1\n", "e.csv", 1, "i", "events.item"),
     ("a column twice", "", "u,i,t,t\n1,a,1,1\n", "e.csv", 1, "t", "twice"),
     ("empty file", "", "", "e.csv", 1, None, "empty"),
-    ("only a header", "", "u,i,t\n", None, None, None, "no usable event"),
+    ("only a header", "", "u,i,t\n", None, None, None, "a header and no rows"),
     ("nothing usable", "", "u,i,t\n,a,1\n", None, None, None, "missing_user"),
     ("slate position", 'slate_position = "p"', "u,i,t,p\n1,a,1,-4\n", "e.csv", 2, "p", "slate position -4"),
 ]  # fmt: skip
@@ -333,7 +334,15 @@ def test_parquet_faults_name_the_row(tmp_path: Path) -> None:
         (events_toml(files='["gone.csv"]'), "no such file"),
         (events_toml(files='["gone-*.csv"]'), "no file matches"),
         (events_toml('speed = "x"'), "does not know"),
-        (events_toml('delimiter = "::"'), "one character"),
+        (events_toml('delimiter = "::"'), "one ASCII character"),
+        (events_toml('delimiter = "ü"'), "one ASCII character"),
+        (events_toml('quote = "ü"'), "one ASCII character"),
+        (events_toml('quote = "\\n"'), "one ASCII character"),
+        (events_toml(type_='type = { kolumn = "t" }'), "events.type does not know .'kolumn'."),
+        (events_toml('value = { column = "t", separator = "," }'), "events.value does not know .'separator'."),
+        (events_toml('value = "rating"'), r"'rating', which events.value names; it has \['u', 'i', 't'\]"),
+        (events_toml('text = "words"'), r"it has \['u', 'i', 't'\]"),
+        (events_toml() + "[items]\nfiles = ['e.csv']\nid = 'i'\nmulti = [{ col = 't' }]\n", "does not know .'col'."),
         (events_toml("user_id = 3"), "does not know"),
         (events_toml(type_="type = 3"), "events.type"),
         (events_toml(type_='type = "zap"'), "'zap'"),
@@ -349,3 +358,15 @@ def test_parquet_faults_name_the_row(tmp_path: Path) -> None:
 def test_a_bad_description_is_refused(shop: Shop, toml: str, says: str) -> None:
     with pytest.raises(DataError, match=says):
         shop(toml, e__csv="u,i,t\n1,a,1\n")
+
+
+@pytest.mark.parametrize("content", [b"u,i,t\n1,a,1\n", gzip.compress(b"u,i,t\n" + b"1,a,1\n" * 9)[:-12]])
+def test_a_gz_file_that_cannot_be_unpacked_is_named(shop: Shop, content: bytes) -> None:
+    with pytest.raises(DataError, match="cannot be unpacked as gzip") as caught:
+        shop(events_toml(files='["e.csv.gz"]'), e__csv__gz=content)
+    assert "e.csv.gz" in str(caught.value)
+
+
+def test_what_was_dropped_is_told_where_nothing_is_left(shop: Shop) -> None:
+    with pytest.raises(DataError, match=r"no usable event is left \(rows_read 1, missing_user 1\)"):
+        shop(events_toml(), e__csv="u,i,t\n,a,1\n")

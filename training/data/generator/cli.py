@@ -27,7 +27,7 @@ _DEFAULT = GeneratorSettings()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status; the last line of stdout is a JSON object, everything for people goes to stderr."""
+    """Exit status: 2 for bad input, 1 where --check finds something outside; stdout ends with a JSON object."""
     options = _parser().parse_args(argv)
     console = Console(stderr=True)
     try:
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(result))
     except (PenchantError, OSError) as error:
         console.print(f"[red]generate:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
-        return 1
+        return 2
     return 1 if result.get("outside") else 0
 
 

@@ -82,7 +82,7 @@ def test_what_is_nothing_like_the_real_set_is_told(
 
 
 def test_a_check_needs_something_to_compare_with(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--check", str(folder)]) == 1
+    assert main(["--check", str(folder)]) == 2
     assert "--against" in capsys.readouterr().err
-    assert main([]) == 1
+    assert main([]) == 2
     assert "--out" in capsys.readouterr().err

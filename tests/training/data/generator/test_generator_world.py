@@ -193,4 +193,4 @@ def test_the_command_ends_with_a_json_line(tmp_path: Path, capsys: pytest.Captur
     arguments = ["--out", str(tmp_path / "g"), "--users", "10", "--items", "30", "--events", "100", "--days", "3"]
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["acts"] == 100
-    assert main(arguments) == 1
+    assert main(arguments) == 2
