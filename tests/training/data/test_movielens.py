@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from penchant.errors import DataError
-from training.data.read import read_dataset
+from training.data.read import dataset_name, read_dataset
 
 GENRES = ["unknown", "Action", "Comedy"]
 
@@ -26,7 +26,7 @@ def ml_100k(tmp_path: Path) -> Path:
 
 def test_100k(ml_100k: Path) -> None:
     dataset = read_dataset(ml_100k)
-    assert dataset.name == "ml-100k"
+    assert dataset.name == dataset_name(ml_100k) == "ml-100k"
     assert dataset.has_times
     assert dataset.event_types == ["rating"]
     assert dataset.events.values.tolist() == [5.0, 3.0, 1.0]
@@ -50,7 +50,7 @@ def test_1m(tmp_path: Path) -> None:
     )
     (tmp_path / "users.dat").write_text("1::F::1::10::48067\n")
     dataset = read_dataset(tmp_path)
-    assert dataset.name == "ml-1m"
+    assert dataset.name == dataset_name(tmp_path) == "ml-1m"
     assert dataset.items.multi["genres"] == [("Drama",), ("Animation", "Children's")]
     assert dataset.users.categorical == {"age": ["1"], "gender": ["F"], "occupation": ["10"]}
     assert len(dataset.events) == 2
