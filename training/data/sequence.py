@@ -31,6 +31,8 @@ def read_sequences(path: Path) -> Dataset:
             users.append(user)
             items.append(item)
             steps.append(i)
+    if not users:
+        raise DataError(str(path), "the file is empty: give `user item` or `user item item ...` lines")
     frame = pl.DataFrame(
         {
             "user": pl.Series(users, dtype=pl.String),

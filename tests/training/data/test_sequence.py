@@ -48,7 +48,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.txt").write_text("")
-    with pytest.raises(DataError, match="no usable event"):
+    with pytest.raises(DataError, match="the file is empty: give `user item`"):
         read_dataset(tmp_path / "s.txt")
 
 
