@@ -245,6 +245,7 @@ def _mend(folder: Path) -> int:
         content = path.read_bytes()
         whole = _header_is_whole(content, first, path)
         last, end = first - 1, _HEADER.size if whole else 0
+        # Only where the last whole record ends is wanted, so the body is empty.
         for last, _, end in _whole_records(content, first) if whole else ():  # noqa: B007
             pass
         tail = content[end:]

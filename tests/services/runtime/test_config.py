@@ -115,7 +115,7 @@ def test_half_a_key_pair_is_refused() -> None:
         ("localhost", True),
         ("::1", True),
         ("[::1]", True),
-        ("unix:/tmp/s", True),
+        ("unix:penchant.sock", True),
         ("10.0.0.1", False),
     ],
 )
