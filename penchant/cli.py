@@ -144,7 +144,7 @@ def _send(options: argparse.Namespace, out: TextIO) -> int:
         # Read once without sending, so that a bad line leaves nothing half sent.
         count = sum(1 for _ in read_events(path, name, options.format))
         with _client(options) as client:
-            sent = send(client, read_events(path, name, options.format), options.batch)
+            sent = send(client, read_events(path, name, options.format), options.batch, _progress(count))
     status = 1 if sent.rejections or sent.accepted < count else 0
     if options.json:
         print(json.dumps(asdict(sent)), file=out)
@@ -154,6 +154,17 @@ def _send(options: argparse.Namespace, out: TextIO) -> int:
         rows = [(str(r.index), r.field, r.reason) for r in sent.rejections]
         print(text_table(("event", "field", "reason"), rows), file=out)
     return status
+
+
+def _progress(count: int) -> Callable[[int], None]:
+    """On a terminal, one line that is written over; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return lambda done: None
+
+    def show(done: int) -> None:
+        print(f"\rsent {done} of {count}", end="\n" if done >= count else "", file=sys.stderr, flush=True)
+
+    return show
 
 
 def _inspect(options: argparse.Namespace, out: TextIO) -> int:

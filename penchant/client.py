@@ -1,8 +1,9 @@
 """A typed client of the front door, blocking and asyncio. It speaks only gRPC and raises only penchant.errors."""
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ import grpc
 from penchant import messages
 from penchant.answers import SimilarUsers, Slate, Status, Written
 from penchant.errors import ClientClosed, ConfigError, InvalidArgument
+from penchant.event_stream import stream, stream_async
 from penchant.fields import build, refused
 from penchant.leaves import Condition
 from penchant.rpc_errors import error_of
@@ -25,6 +27,7 @@ from penchant.writes import EventWrite, ItemWrite, UserWrite
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_DEADLINE_S = 5.0
 _OPTIONS = (("grpc.max_receive_message_length", 64 << 20),)
+STREAM_PATIENCE_S = 30.0
 MAX_DEADLINE_S = 86_400.0
 _CLOSED = "the client is closed: make another"
 
@@ -158,6 +161,24 @@ class Client:
         request = _events_request(events)
         return messages.written(self._call(self._stubs.ingestion.WriteEvents, request))
 
+    def stream_events(
+        self, batches: Iterable[Iterable[EventWrite]], patience_s: float = STREAM_PATIENCE_S
+    ) -> Iterator[Written]:
+        """What became of each batch of at most 1000 events, in order, while the next ones are already on their way.
+
+        What was yielded is durable. After an error nothing is known of the batches behind it: with event_ids they can
+        be sent again. patience_s: how long to wait for an answer; a busy stack lets a stream wait.
+        """
+        call = self._stubs.ingestion.StreamEvents
+        metadata = self._stubs.call["metadata"]
+        try:
+            answers = stream(lambda sent: call(sent, metadata=metadata), batches, _stream_request, patience_s)
+            yield from map(messages.written, answers)
+        except ValueError:
+            if self._closed:
+                raise ClientClosed(_CLOSED) from None
+            raise
+
     def write_items(self, items: Iterable[ItemWrite]) -> Written:
         """At most 1000 items, created or replaced."""
         request = _write_items_request(items)
@@ -244,6 +265,18 @@ class AsyncClient:
         request = _events_request(events)
         return messages.written(await self._call(self._stubs.ingestion.WriteEvents, request))
 
+    async def stream_events(
+        self,
+        batches: Iterable[Iterable[EventWrite]] | AsyncIterable[Iterable[EventWrite]],
+        patience_s: float = STREAM_PATIENCE_S,
+    ) -> AsyncIterator[Written]:
+        """See Client.stream_events; the batches may come from an asynchronous iterator."""
+        call, metadata = self._stubs.ingestion.StreamEvents, self._stubs.call["metadata"]
+        answers = stream_async(lambda: call(metadata=metadata), batches, _stream_request, patience_s)
+        async with contextlib.aclosing(answers):
+            async for answer in answers:
+                yield messages.written(answer)
+
     async def write_items(self, items: Iterable[ItemWrite]) -> Written:
         """At most 1000 items, created or replaced."""
         request = _write_items_request(items)
@@ -280,6 +313,12 @@ def _similar_users_request(
 
 def _events_request(events: Iterable[EventWrite]) -> ingestion_service_pb2.WriteEventsRequest:
     return ingestion_service_pb2.WriteEventsRequest(events=messages.batch("events", EventWrite, messages.event, events))
+
+
+def _stream_request(events: Iterable[EventWrite]) -> ingestion_service_pb2.StreamEventsRequest:
+    return ingestion_service_pb2.StreamEventsRequest(
+        events=messages.batch("events", EventWrite, messages.event, events)
+    )
 
 
 def _write_items_request(items: Iterable[ItemWrite]) -> ingestion_service_pb2.WriteItemsRequest:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from penchant.v1 import event_pb2 as penchant_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#penchant/v1/ingestion_service.proto\x12\x0bpenchant.v1\x1a\x17penchant/v1/event.proto\"8\n\x12WriteEventsRequest\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.penchant.v1.Event\"{\n\x13WriteEventsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12*\n\nrejections\x18\x02 \x03(\x0b\x32\x16.penchant.v1.Rejection\x12&\n\x05token\x18\x03 \x01(\x0b\x32\x17.penchant.v1.WriteToken\"5\n\x11WriteItemsRequest\x12 \n\x05items\x18\x01 \x03(\x0b\x32\x11.penchant.v1.Item\"o\n\x12WriteItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12*\n\nrejections\x18\x02 \x03(\x0b\x32\x16.penchant.v1.Rejection\x12\x1b\n\x13item_table_position\x18\x03 \x01(\x03\"5\n\x11WriteUsersRequest\x12 \n\x05users\x18\x01 \x03(\x0b\x32\x11.penchant.v1.User\"R\n\x12WriteUsersResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12*\n\nrejections\x18\x02 \x03(\x0b\x32\x16.penchant.v1.Rejection2\x82\x02\n\x10IngestionService\x12P\n\x0bWriteEvents\x12\x1f.penchant.v1.WriteEventsRequest\x1a .penchant.v1.WriteEventsResponse\x12M\n\nWriteItems\x12\x1e.penchant.v1.WriteItemsRequest\x1a\x1f.penchant.v1.WriteItemsResponse\x12M\n\nWriteUsers\x12\x1e.penchant.v1.WriteUsersRequest\x1a\x1f.penchant.v1.WriteUsersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#penchant/v1/ingestion_service.proto\x12\x0bpenchant.v1\x1a\x17penchant/v1/event.proto\"8\n\x12WriteEventsRequest\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.penchant.v1.Event\"{\n\x13WriteEventsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12*\n\nrejections\x18\x02 \x03(\x0b\x32\x16.penchant.v1.Rejection\x12&\n\x05token\x18\x03 \x01(\x0b\x32\x17.penchant.v1.WriteToken\"9\n\x13StreamEventsRequest\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.penchant.v1.Event\"|\n\x14StreamEventsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12*\n\nrejections\x18\x02 \x03(\x0b\x32\x16.penchant.v1.Rejection\x12&\n\x05token\x18\x03 \x01(\x0b\x32\x17.penchant.v1.WriteToken\"5\n\x11WriteItemsRequest\x12 \n\x05items\x18\x01 \x03(\x0b\x32\x11.penchant.v1.Item\"o\n\x12WriteItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12*\n\nrejections\x18\x02 \x03(\x0b\x32\x16.penchant.v1.Rejection\x12\x1b\n\x13item_table_position\x18\x03 \x01(\x03\"5\n\x11WriteUsersRequest\x12 \n\x05users\x18\x01 \x03(\x0b\x32\x11.penchant.v1.User\"R\n\x12WriteUsersResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12*\n\nrejections\x18\x02 \x03(\x0b\x32\x16.penchant.v1.Rejection2\xdb\x02\n\x10IngestionService\x12P\n\x0bWriteEvents\x12\x1f.penchant.v1.WriteEventsRequest\x1a .penchant.v1.WriteEventsResponse\x12W\n\x0cStreamEvents\x12 .penchant.v1.StreamEventsRequest\x1a!.penchant.v1.StreamEventsResponse(\x01\x30\x01\x12M\n\nWriteItems\x12\x1e.penchant.v1.WriteItemsRequest\x1a\x1f.penchant.v1.WriteItemsResponse\x12M\n\nWriteUsers\x12\x1e.penchant.v1.WriteUsersRequest\x1a\x1f.penchant.v1.WriteUsersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,14 +36,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WRITEEVENTSREQUEST']._serialized_end=133
   _globals['_WRITEEVENTSRESPONSE']._serialized_start=135
   _globals['_WRITEEVENTSRESPONSE']._serialized_end=258
-  _globals['_WRITEITEMSREQUEST']._serialized_start=260
-  _globals['_WRITEITEMSREQUEST']._serialized_end=313
-  _globals['_WRITEITEMSRESPONSE']._serialized_start=315
-  _globals['_WRITEITEMSRESPONSE']._serialized_end=426
-  _globals['_WRITEUSERSREQUEST']._serialized_start=428
-  _globals['_WRITEUSERSREQUEST']._serialized_end=481
-  _globals['_WRITEUSERSRESPONSE']._serialized_start=483
-  _globals['_WRITEUSERSRESPONSE']._serialized_end=565
-  _globals['_INGESTIONSERVICE']._serialized_start=568
-  _globals['_INGESTIONSERVICE']._serialized_end=826
+  _globals['_STREAMEVENTSREQUEST']._serialized_start=260
+  _globals['_STREAMEVENTSREQUEST']._serialized_end=317
+  _globals['_STREAMEVENTSRESPONSE']._serialized_start=319
+  _globals['_STREAMEVENTSRESPONSE']._serialized_end=443
+  _globals['_WRITEITEMSREQUEST']._serialized_start=445
+  _globals['_WRITEITEMSREQUEST']._serialized_end=498
+  _globals['_WRITEITEMSRESPONSE']._serialized_start=500
+  _globals['_WRITEITEMSRESPONSE']._serialized_end=611
+  _globals['_WRITEUSERSREQUEST']._serialized_start=613
+  _globals['_WRITEUSERSREQUEST']._serialized_end=666
+  _globals['_WRITEUSERSRESPONSE']._serialized_start=668
+  _globals['_WRITEUSERSRESPONSE']._serialized_end=750
+  _globals['_INGESTIONSERVICE']._serialized_start=753
+  _globals['_INGESTIONSERVICE']._serialized_end=1100
 # @@protoc_insertion_point(module_scope)

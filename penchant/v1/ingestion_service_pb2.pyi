@@ -23,6 +23,22 @@ class WriteEventsResponse(_message.Message):
     token: _event_pb2.WriteToken
     def __init__(self, accepted: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_event_pb2.Rejection, _Mapping]]] = ..., token: _Optional[_Union[_event_pb2.WriteToken, _Mapping]] = ...) -> None: ...
 
+class StreamEventsRequest(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
+    def __init__(self, events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ...) -> None: ...
+
+class StreamEventsResponse(_message.Message):
+    __slots__ = ("accepted", "rejections", "token")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    accepted: int
+    rejections: _containers.RepeatedCompositeFieldContainer[_event_pb2.Rejection]
+    token: _event_pb2.WriteToken
+    def __init__(self, accepted: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_event_pb2.Rejection, _Mapping]]] = ..., token: _Optional[_Union[_event_pb2.WriteToken, _Mapping]] = ...) -> None: ...
+
 class WriteItemsRequest(_message.Message):
     __slots__ = ("items",)
     ITEMS_FIELD_NUMBER: _ClassVar[int]

@@ -40,6 +40,11 @@ class IngestionServiceStub:
                 request_serializer=penchant_dot_v1_dot_ingestion__service__pb2.WriteEventsRequest.SerializeToString,
                 response_deserializer=penchant_dot_v1_dot_ingestion__service__pb2.WriteEventsResponse.FromString,
                 _registered_method=True)
+        self.StreamEvents = channel.stream_stream(
+                '/penchant.v1.IngestionService/StreamEvents',
+                request_serializer=penchant_dot_v1_dot_ingestion__service__pb2.StreamEventsRequest.SerializeToString,
+                response_deserializer=penchant_dot_v1_dot_ingestion__service__pb2.StreamEventsResponse.FromString,
+                _registered_method=True)
         self.WriteItems = channel.unary_unary(
                 '/penchant.v1.IngestionService/WriteItems',
                 request_serializer=penchant_dot_v1_dot_ingestion__service__pb2.WriteItemsRequest.SerializeToString,
@@ -59,6 +64,15 @@ class IngestionServiceServicer:
     def WriteEvents(self, request, context):
         """Appends each valid event to the log and applies it to its user's features before answering.
         RESOURCE_EXHAUSTED with a retry delay when the backlog is full; nothing of the batch is then taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamEvents(self, request_iterator, context):
+        """The same for a stream of batches: one answer a message, in order. Several messages may be sent ahead of their
+        answers; when the backlog is full, the server reads no more until there is room, so a stream goes slower and is not
+        refused. An error ends the stream: what was answered is durable, of the rest nothing is known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,6 +99,11 @@ def add_IngestionServiceServicer_to_server(servicer, server):
                     servicer.WriteEvents,
                     request_deserializer=penchant_dot_v1_dot_ingestion__service__pb2.WriteEventsRequest.FromString,
                     response_serializer=penchant_dot_v1_dot_ingestion__service__pb2.WriteEventsResponse.SerializeToString,
+            ),
+            'StreamEvents': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamEvents,
+                    request_deserializer=penchant_dot_v1_dot_ingestion__service__pb2.StreamEventsRequest.FromString,
+                    response_serializer=penchant_dot_v1_dot_ingestion__service__pb2.StreamEventsResponse.SerializeToString,
             ),
             'WriteItems': grpc.unary_unary_rpc_method_handler(
                     servicer.WriteItems,
@@ -125,6 +144,33 @@ class IngestionService:
             '/penchant.v1.IngestionService/WriteEvents',
             penchant_dot_v1_dot_ingestion__service__pb2.WriteEventsRequest.SerializeToString,
             penchant_dot_v1_dot_ingestion__service__pb2.WriteEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamEvents(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/penchant.v1.IngestionService/StreamEvents',
+            penchant_dot_v1_dot_ingestion__service__pb2.StreamEventsRequest.SerializeToString,
+            penchant_dot_v1_dot_ingestion__service__pb2.StreamEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

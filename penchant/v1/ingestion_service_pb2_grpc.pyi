@@ -37,6 +37,11 @@ class IngestionServiceStub:
     """Appends each valid event to the log and applies it to its user's features before answering.
     RESOURCE_EXHAUSTED with a retry delay when the backlog is full; nothing of the batch is then taken.
     """
+    StreamEvents: _grpc.StreamStreamMultiCallable[_ingestion_service_pb2.StreamEventsRequest, _ingestion_service_pb2.StreamEventsResponse]
+    """The same for a stream of batches: one answer a message, in order. Several messages may be sent ahead of their
+    answers; when the backlog is full, the server reads no more until there is room, so a stream goes slower and is not
+    refused. An error ends the stream: what was answered is durable, of the rest nothing is known.
+    """
     WriteItems: _grpc.UnaryUnaryMultiCallable[_ingestion_service_pb2.WriteItemsRequest, _ingestion_service_pb2.WriteItemsResponse]
     """Creates or replaces items."""
     WriteUsers: _grpc.UnaryUnaryMultiCallable[_ingestion_service_pb2.WriteUsersRequest, _ingestion_service_pb2.WriteUsersResponse]
@@ -50,6 +55,11 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
     WriteEvents: _aio.UnaryUnaryMultiCallable[_ingestion_service_pb2.WriteEventsRequest, _ingestion_service_pb2.WriteEventsResponse]  # type: ignore[assignment]
     """Appends each valid event to the log and applies it to its user's features before answering.
     RESOURCE_EXHAUSTED with a retry delay when the backlog is full; nothing of the batch is then taken.
+    """
+    StreamEvents: _aio.StreamStreamMultiCallable[_ingestion_service_pb2.StreamEventsRequest, _ingestion_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
+    """The same for a stream of batches: one answer a message, in order. Several messages may be sent ahead of their
+    answers; when the backlog is full, the server reads no more until there is room, so a stream goes slower and is not
+    refused. An error ends the stream: what was answered is durable, of the rest nothing is known.
     """
     WriteItems: _aio.UnaryUnaryMultiCallable[_ingestion_service_pb2.WriteItemsRequest, _ingestion_service_pb2.WriteItemsResponse]  # type: ignore[assignment]
     """Creates or replaces items."""
@@ -67,6 +77,17 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ingestion_service_pb2.WriteEventsResponse, _abc.Awaitable[_ingestion_service_pb2.WriteEventsResponse]]:
         """Appends each valid event to the log and applies it to its user's features before answering.
         RESOURCE_EXHAUSTED with a retry delay when the backlog is full; nothing of the batch is then taken.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamEvents(
+        self,
+        request_iterator: _MaybeAsyncIterator[_ingestion_service_pb2.StreamEventsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_ingestion_service_pb2.StreamEventsResponse], _abc.AsyncIterator[_ingestion_service_pb2.StreamEventsResponse]]:
+        """The same for a stream of batches: one answer a message, in order. Several messages may be sent ahead of their
+        answers; when the backlog is full, the server reads no more until there is room, so a stream goes slower and is not
+        refused. An error ends the stream: what was answered is durable, of the rest nothing is known.
         """
 
     @_abc_1.abstractmethod

@@ -129,6 +129,10 @@ class Ingestion:
         Raises Overloaded when the backlog is full, StoreUnavailable while the store is out, LogError: nothing was
         taken then, except where the message says that the log holds the entries.
         """
+        return await asyncio.shield(self.begin(entries))
+
+    def begin(self, entries: Sequence[Entry]) -> asyncio.Future[int]:
+        """What submit() waits for; entries of several calls are taken in the order of the calls. Raises as it does."""
         if self._stopping or self._task is None:
             raise StoreUnavailable("the feature store is not running: retry")
         if self._fenced:
@@ -144,7 +148,7 @@ class Ingestion:
         self._backlog += len(entries)
         self._queue.append(batch)
         self._wake.set()
-        return await asyncio.shield(batch.done)
+        return batch.done
 
     async def wait_applied(self, position: int, timeout_s: float) -> None:
         """Wait until a position is applied, or until the time is over."""

@@ -20,7 +20,7 @@ from services.feature_store.items import ItemChanges, ItemJournal
 from services.feature_store.projector import USER_FEATURES, USER_NAMES, Projector
 from services.feature_store.store import OnlineStore
 from services.feature_store.validate import check_batch, check_event, check_item, check_user
-from services.feature_store.writes import CONSENT_NONE, ItemWrite, Rejected, UserWrite, Written
+from services.feature_store.writes import CONSENT_NONE, Begun, ItemWrite, Rejected, UserWrite, Written
 
 MAX_USERS = 1000
 MAX_ENTITIES = 10_000
@@ -138,12 +138,16 @@ class FeatureStore:
 
     async def write_events(self, events: Sequence[Event], now_us: int) -> Written:
         """Log and apply the valid ones before answering. Raises InvalidArgument, Overloaded, StoreUnavailable."""
+        return await self.begin_events(events, now_us).written()
+
+    def begin_events(self, events: Sequence[Event], now_us: int) -> Begun:
+        """What write_events() waits for; batches are taken in the order of the calls. Raises as it does, at once."""
         check_batch(len(events), "events")
         taken, rejections = _checked(events, lambda event: check_event(event, now_us))
         wanted = [event for event in taken if event.consent != CONSENT_NONE]
+        begun = self.ingestion.begin(wanted) if wanted else None
         self.dropped_without_consent += len(taken) - len(wanted)
-        position = await self.ingestion.submit(wanted) if wanted else 0
-        return Written(len(taken), rejections, position)
+        return Begun(len(taken), rejections, begun)
 
     async def write_users(self, users: Sequence[UserWrite], now_us: int) -> Written:
         """Replace users' attributes. Raises InvalidArgument, Overloaded, StoreUnavailable."""

@@ -11,6 +11,7 @@ from penchant.errors import InvalidArgument
 from penchant.v1 import feature_store_service_pb2, ingestion_service_pb2
 from penchant.v1 import feature_store_service_pb2_grpc as feature_rpc
 from penchant.v1 import ingestion_service_pb2_grpc as ingestion_rpc
+from services.feature_store.event_stream import Answer, answered_in_order
 from services.feature_store.leaf import FeatureStore
 from services.feature_store.validate import check_batch
 from services.feature_store.wire import (
@@ -20,7 +21,7 @@ from services.feature_store.wire import (
     rejection_to_proto,
     user_from_proto,
 )
-from services.feature_store.writes import Rejected, Written
+from services.feature_store.writes import Begun, Rejected, Written
 from services.runtime.deadline import seconds_left
 from services.runtime.wire import item_change_to_proto, user_state_to_proto
 
@@ -109,6 +110,31 @@ class IngestionServicer(ingestion_rpc.IngestionServiceServicer):
         )
         response.token.position = written.position
         return response
+
+    async def StreamEvents(  # noqa: N802
+        self, requests: AsyncIterator[ingestion_service_pb2.StreamEventsRequest], context: Context
+    ) -> AsyncIterator[ingestion_service_pb2.StreamEventsResponse]:
+        """Log and apply one batch after another; the next ones are taken while the first wait for the disk."""
+        async for response in answered_in_order(requests, self._begin):
+            yield response
+
+    def _begin(
+        self, request: ingestion_service_pb2.StreamEventsRequest
+    ) -> Answer[ingestion_service_pb2.StreamEventsResponse]:
+        check_batch(len(request.events), "events")
+        now_us = self._clock()
+        events, places, refused = _decoded(request.events, lambda message: event_from_proto(message, now_us))
+        begun = self._leaf.begin_events(events, now_us) if events else Begun(0, (), None)
+
+        async def answer() -> ingestion_service_pb2.StreamEventsResponse:
+            written = await begun.written()
+            response = ingestion_service_pb2.StreamEventsResponse(
+                accepted=written.accepted, rejections=_rejections(written, places, refused)
+            )
+            response.token.position = written.position
+            return response
+
+        return answer
 
     async def WriteItems(  # noqa: N802
         self, request: ingestion_service_pb2.WriteItemsRequest, context: Context

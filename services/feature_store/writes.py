@@ -1,5 +1,6 @@
 """What is written besides events, and what became of a batch."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,6 +55,20 @@ class Written:
     accepted: int
     rejections: tuple[Rejected, ...]
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A batch that is on its way into the log, and its place in the order settled; position None: nothing to log."""
+
+    accepted: int
+    rejections: tuple[Rejected, ...]
+    position: asyncio.Future[int] | None
+
+    async def written(self) -> Written:
+        """What became of it, once it is applied. Raises StoreUnavailable, LogError."""
+        position = 0 if self.position is None else await asyncio.shield(self.position)
+        return Written(self.accepted, self.rejections, position)
 
 
 def _text(value: Any) -> str:

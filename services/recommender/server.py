@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,24 +80,25 @@ def register_recommender(servicer: RecommenderServicer, server: grpc.aio.Server)
 
 
 class IngestionForwarder:
-    """Hands WriteEvents, WriteItems and WriteUsers on to the feature store as bytes, and its answers back."""
+    """Hands the calls of IngestionService on to the feature store as bytes, and its answers back."""
 
     def __init__(self, channel: grpc.aio.Channel, metadata: Metadata, default_deadline_s: float) -> None:
+        self._channel = channel
         self._metadata = metadata
         self._default_deadline_s = default_deadline_s
-        self._calls: dict[str, Any] = {
-            method.name: channel.unary_unary(f"/{_INGESTION.full_name}/{method.name}") for method in _INGESTION.methods
-        }
 
     def register(self, server: grpc.aio.Server) -> None:
         """Serve IngestionService."""
         handlers: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(self._forward(name)) for name in self._calls
+            method.name: grpc.stream_stream_rpc_method_handler(self._forward_stream(method.name))
+            if method.client_streaming
+            else grpc.unary_unary_rpc_method_handler(self._forward(method.name))
+            for method in _INGESTION.methods
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_INGESTION.full_name, handlers),))
 
     def _forward(self, name: str) -> Callable[[bytes, Context], Any]:
-        call = self._calls[name]
+        call: Any = self._channel.unary_unary(f"/{_INGESTION.full_name}/{name}")
 
         async def forward(request: bytes, context: Context) -> bytes:
             left = context.time_remaining()
@@ -107,5 +108,21 @@ class IngestionForwarder:
             except grpc.aio.AioRpcError as error:
                 raise error_of(error) from None
             return answer
+
+        return forward
+
+    def _forward_stream(self, name: str) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]:
+        call: Any = self._channel.stream_stream(f"/{_INGESTION.full_name}/{name}")
+
+        async def forward(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+            # A stream without a deadline lives as long as its caller: each side holds the other back, nothing piles up.
+            answers = call(requests, timeout=context.time_remaining(), metadata=self._metadata)
+            try:
+                async for answer in answers:
+                    yield answer
+            except grpc.aio.AioRpcError as error:
+                raise error_of(error) from None
+            finally:
+                answers.cancel()
 
         return forward

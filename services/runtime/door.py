@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hmac
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -64,8 +64,11 @@ class DoorInterceptor(grpc.aio.ServerInterceptor):
             unary = self._unary(method, handler.unary_unary, parse)
             return grpc.unary_unary_rpc_method_handler(unary, None, handler.response_serializer)
         if handler.unary_stream is not None:
-            stream = self._stream(method, handler.unary_stream, parse)
+            stream = self._stream(method, handler.unary_stream, parse, _parsed)
             return grpc.unary_stream_rpc_method_handler(stream, None, handler.response_serializer)
+        if handler.stream_stream is not None:
+            both = self._stream(method, handler.stream_stream, parse, _parsed_each)
+            return grpc.stream_stream_rpc_method_handler(both, None, handler.response_serializer)
         return handler
 
     def _unary(self, method: str, inner: Any, parse: Any) -> Callable[[bytes, Context], Awaitable[Any]]:
@@ -93,8 +96,10 @@ class DoorInterceptor(grpc.aio.ServerInterceptor):
 
         return answer
 
-    def _stream(self, method: str, inner: Any, parse: Any) -> Callable[[bytes, Context], Awaitable[None]]:
-        async def answer(data: bytes, context: Context) -> None:
+    def _stream(
+        self, method: str, inner: Any, parse: Any, parsed: Callable[[Any, Any], Any]
+    ) -> Callable[[Any, Context], Awaitable[None]]:
+        async def answer(data: Any, context: Context) -> None:
             started = time.perf_counter()
             self._metrics.started()
             code = "CANCELLED"
@@ -102,7 +107,7 @@ class DoorInterceptor(grpc.aio.ServerInterceptor):
             assert task is not None
             self._streams.add(task)
             try:
-                responses = inner(_parsed(data, parse), context)
+                responses = inner(parsed(data, parse), context)
                 if hasattr(responses, "__aiter__"):
                     async with contextlib.aclosing(responses):
                         async for response in responses:
@@ -136,6 +141,11 @@ def _parsed(data: bytes, parse: Callable[[bytes], Any] | None) -> Any:
         return parse(data)
     except Exception as error:
         raise InvalidArgument("request", f"the bytes are no message of this method ({error})") from None
+
+
+async def _parsed_each(messages: AsyncIterator[bytes], parse: Callable[[bytes], Any] | None) -> AsyncIterator[Any]:
+    async for data in messages:
+        yield _parsed(data, parse)
 
 
 @dataclass(frozen=True, slots=True)

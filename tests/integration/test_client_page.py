@@ -29,11 +29,13 @@ def run(example: str, address: str) -> dict[str, Any]:
 
 
 def test_the_examples_run(stack: Any, capsys: Any) -> None:
-    asking, writing = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    asking, streaming, writing = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     values = run(asking.replace('"genres", ("Drama",)', '"genre", ("drama",)'), stack.address)
     assert values["written"].accepted == 1
     assert values["again"].token_satisfied
     assert values["first"].item_id not in {item.item_id for item in values["again"].items}
+    assert run(streaming, stack.address)["written"].accepted == 1
+    assert len(capsys.readouterr().out.splitlines()) == 100
     values = run(writing, stack.address)
     assert (values["items"].accepted, values["users"].accepted) == (3, 1)
     assert values["items"].position > 0

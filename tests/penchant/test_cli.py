@@ -29,12 +29,12 @@ class Server(
     ingestion_rpc.IngestionServiceServicer,
     status_rpc.StatusServiceServicer,
 ):
-    """Keeps requests; refuses events without a type it knows; is busy for `busy` calls."""
+    """Keeps requests; refuses events without a type it knows."""
 
     def __init__(self) -> None:
         self.requests: list[Any] = []
         self.metadata: dict[str, Any] = {}
-        self.busy = 0
+        self.busy = False
         self.broken_from = 0
         self.failure: grpc.StatusCode | None = None
         self.refusal: PenchantError | None = None
@@ -74,23 +74,23 @@ class Server(
             users=[recommender_service_pb2.SimilarUser(user_id="bob", score=0.5)]
         )
 
-    def WriteEvents(self, request: Any, context: Any) -> Any:  # noqa: N802
-        if self.broken_from and len(self.requests) + 1 >= self.broken_from:
-            context.abort(grpc.StatusCode.INTERNAL, "no more")
-        if self.busy:
-            self.busy -= 1
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy")
-        self.requests.append(request)
-        rejections = [
-            event_pb2.Rejection(index=i, field="event_type", reason="unknown type")
-            for i, event in enumerate(request.events)
-            if event.event_type == "bad"
-        ]
-        return ingestion_service_pb2.WriteEventsResponse(
-            accepted=len(request.events) - len(rejections),
-            rejections=rejections,
-            token=event_pb2.WriteToken(position=len(self.requests)),
-        )
+    def StreamEvents(self, requests: Any, context: Any) -> Any:  # noqa: N802
+        for request in requests:
+            if self.broken_from and len(self.requests) + 1 >= self.broken_from:
+                context.abort(grpc.StatusCode.INTERNAL, "no more")
+            if self.busy:
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy")
+            self.requests.append(request)
+            rejections = [
+                event_pb2.Rejection(index=i, field="event_type", reason="unknown type")
+                for i, event in enumerate(request.events)
+                if event.event_type == "bad"
+            ]
+            yield ingestion_service_pb2.StreamEventsResponse(
+                accepted=len(request.events) - len(rejections),
+                rejections=rejections,
+                token=event_pb2.WriteToken(position=len(self.requests)),
+            )
 
     def GetStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
         return status_service_pb2.GetStatusResponse(
@@ -317,15 +317,16 @@ def test_a_failure_half_way_says_how_far_it_came(served: Any, capsys: Any, tmp_p
     file = tmp_path / "events.csv"
     file.write_text("user_id,item_id,event_type\n" + "ann,a,click\n" * 25)
     assert main(["send", str(file), "--batch", "10", "--address", address]) == 1
-    assert "no more (the first 20 events were sent)" in capsys.readouterr().err
+    assert "no more (the first 20 events were sent, of the next 5 nothing is known)" in capsys.readouterr().err
 
 
-def test_a_busy_server_is_waited_for(served: Any, capsys: Any, tmp_path: Path) -> None:
+def test_a_front_door_that_takes_no_more_streams_says_so(served: Any, capsys: Any, tmp_path: Path) -> None:
     server, address = served
-    server.busy = 2
+    server.busy = True
     file = tmp_path / "events.csv"
     file.write_text("user_id,item_id,event_type\nann,a,click\n")
-    assert main(["send", str(file), "--address", address]) == 0
+    assert main(["send", str(file), "--address", address]) == 1
+    assert "busy" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

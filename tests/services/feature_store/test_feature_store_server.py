@@ -22,7 +22,7 @@ from services.runtime.status import StatusSnapshot
 
 @pytest.fixture
 async def door(leaf):
-    """Stubs of a served leaf."""
+    """Stubs of a served leaf, and its address."""
     stop, opened = asyncio.Event(), asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
         serve(
@@ -36,8 +36,9 @@ async def door(leaf):
             opened.set_result,
         )
     )
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{await opened}") as channel:
-        yield FeatureStoreServiceStub(channel), IngestionServiceStub(channel)
+    address = f"127.0.0.1:{await opened}"
+    async with grpc.aio.insecure_channel(address) as channel:
+        yield FeatureStoreServiceStub(channel), IngestionServiceStub(channel), address
     stop.set()
     await serving
 
