@@ -12,6 +12,7 @@ PenchantError
 ├── DataError              a data file is bad: file, line, column, remedy
 ├── ConfigError            the configuration is bad
 ├── LogError               the event log is held by another or broken
+│   └── LogUnavailable     the event log cannot be reached now    UNAVAILABLE
 └── ProcessFailed          a process of the stack did not start, or gave up
 """
 
@@ -87,6 +88,10 @@ class ConfigError(PenchantError):
 
 class LogError(PenchantError):
     """The event log is held by another process, or broken."""
+
+
+class LogUnavailable(LogError):
+    """The event log did not answer in time; whether what was appended is in it will be known when it does."""
 
 
 class ProcessFailed(PenchantError):

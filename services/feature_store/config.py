@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from penchant.errors import ConfigError
+from penchant.event_log import check_url
 from services.runtime.config import ServerSettings
 
 
@@ -24,9 +26,19 @@ class FeatureStoreSettings(ServerSettings):
     """A Feast repository of your own to serve by FetchFeatures: its plan, by `python -m feature_repo compile`."""
     other_redis: str = Field(default="", repr=False)
     """Where that repository's online store is; empty means the same Redis and database."""
-    log: Path = Path("log")
-    """Folder of the event and item logs; one process holds it."""
+    log: str = Field(default="log", repr=False)
+    """Where the event and item logs are, one process writes them: a folder, redis://host:port/db?stream=penchant or
+    kafka://host:port/topic."""
     max_backlog: int = Field(default=20_000, ge=1000, le=1_000_000)
     """Entries that may wait to be applied; beyond it WriteEvents answers RESOURCE_EXHAUSTED."""
     deduplication_events: int = Field(default=200_000, ge=1, le=10_000_000)
     """An event id is known for this many log positions; about 150 bytes of memory each."""
+
+    @field_validator("log", mode="before")
+    @classmethod
+    def _names_a_log(cls, log: object) -> str:
+        try:
+            check_url(str(log))
+        except ConfigError as error:
+            raise ValueError(str(error).removeprefix("log ")) from None
+        return str(log)

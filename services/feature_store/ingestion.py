@@ -8,11 +8,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from penchant.errors import LogError, Overloaded, PenchantError, StoreUnavailable
+from penchant.errors import LogError, LogUnavailable, Overloaded, PenchantError, StoreUnavailable
+from penchant.event_log import EventLog, open_event_log
 from penchant.events import Event
-from penchant.segments import SegmentWriter, read_segments
 from services.feature_store.deduplication import RecentEvents
 from services.feature_store.projector import Entry, Projector
 from services.feature_store.wire import entry_of, record_of
@@ -41,17 +40,21 @@ class Ingestion:
     def __init__(
         self,
         projector: Projector,
-        folder: Path,
+        log: str,
         max_backlog: int,
         deduplication_events: int,
         report: Callable[[str], None] = lambda message: None,
+        reached: Callable[[str], None] = lambda point: None,
     ) -> None:
+        """log: where logs are, see penchant.event_log.open. reached is told the points of crash_points.py."""
         self._projector = projector
-        self._folder = folder
+        self._url = log
         self._max_backlog = max_backlog
         self._report = report
-        self._log: SegmentWriter | None = None
+        self._reached = reached
+        self._log: EventLog | None = None
         self._recent = RecentEvents(deduplication_events)
+        self._remembered = 0
         self._queue: deque[_Batch] = deque()
         self._backlog = 0
         self._wake = asyncio.Event()
@@ -94,13 +97,15 @@ class Ingestion:
         """
         applied = await self._projector.applied()
         start = applied + _POSITIONS_LEFT_OUT if applied else 0
-        self._log = log = await asyncio.to_thread(SegmentWriter, self._folder, start=start)
+        self._log = log = await asyncio.to_thread(
+            open_event_log, self._url, start=start, written=lambda: self._reached("after_append")
+        )
         try:
             if log.position == start:
                 applied = start
             if log.position < applied:
                 raise LogError(
-                    f"{self._folder} ends at position {log.position}, but the online store has applied {applied}: "
+                    f"{log} ends at position {log.position}, but the online store has applied {applied}: "
                     "restore the log that belongs to it, or give the store an empty database and materialise it again"
                 )
             await asyncio.to_thread(self._remember)
@@ -110,7 +115,7 @@ class Ingestion:
             await self._projector.mark_applied(applied)
             await self._replay()
         except BaseException:
-            log.close()
+            await asyncio.to_thread(log.close)
             raise
         self._task = asyncio.create_task(self._run())
 
@@ -121,7 +126,7 @@ class Ingestion:
             self._wake.set()
             await self._task
         if self._log is not None:
-            self._log.close()
+            await asyncio.to_thread(self._log.close)
 
     async def submit(self, entries: Sequence[Entry]) -> int:
         """Log and apply entries in order; the position after which all of them are readable.
@@ -234,12 +239,21 @@ class Ingestion:
             last.append(newest)
         if fresh:
             payloads = [record_of(entry, entry.ingest_time_us) for entry in fresh]
-            first = await asyncio.to_thread(log.append, payloads)
+            self._reached("before_append")
+            try:
+                first = await asyncio.to_thread(log.append, payloads)
+            except LogUnavailable as error:
+                self.behind = True
+                raise LogUnavailable(
+                    f"{error}; it is not known yet whether the log holds the entries: sending them again is safe where "
+                    "they carry an event_id"
+                ) from None
+            self._reached("after_fsync")
+            assert first == before + 1
             numbered = list(enumerate(fresh, first))
-            for position, entry in numbered:
-                if isinstance(entry, Event):
-                    self._recent.remember(entry, position)
+            self._remember_all(numbered)
             await self._apply(numbered)
+        self._reached("before_acknowledgement")
         for batch, position in zip(batches, last, strict=True):
             if not batch.done.done():
                 batch.done.set_result(position)
@@ -254,6 +268,7 @@ class Ingestion:
             if self._losses != self._projector.losses or not await self._projector.owned():
                 raise StoreUnavailable("the store may have lost something")
             await self._projector.apply(entries)
+            self._reached("between_store_and_offset")
             await self._projector.mark_applied(entries[-1][0])
         except LogError as error:
             self._fenced = str(error)
@@ -286,6 +301,8 @@ class Ingestion:
     async def _caught_up(self) -> bool:
         """Try once to bring the store up to the log, from what it says it has: it may have come back with less."""
         try:
+            assert self._log is not None
+            await asyncio.to_thread(self._log.recover)
             self._losses = self._projector.losses
             stored = await self._projector.applied()
             if stored < self.applied:
@@ -297,6 +314,9 @@ class Ingestion:
             await self._projector.owned()
             await self._projector.mark_applied(self.applied)
             await self._replay()
+        except LogUnavailable as error:
+            self._report(f"the log is out: {error}")
+            return False
         except LogError as error:
             self._fenced = str(error)
             self._report(self._fenced)
@@ -310,23 +330,38 @@ class Ingestion:
 
     async def _replay(self) -> None:
         """Apply every record after the last applied position; those that entities already hold are skipped."""
-        records = read_segments(self._folder, self.applied + 1)
+        assert self._log is not None
+        oldest = await asyncio.to_thread(self._log.oldest)
+        if self.applied + 1 < oldest:
+            self._report(
+                f"{self._log} begins at position {oldest}, the store holds what was up to {self.applied}: the entries "
+                "between are not kept any more, and are missing from the store where it lost them"
+            )
+        records = await asyncio.to_thread(self._log.read, max(self.applied + 1, oldest))
         while chunk := await asyncio.to_thread(_read_entries, records):
+            self._remember_all(chunk)
             await self._projector.apply(chunk)
+            self._reached("between_store_and_offset")
             await self._projector.mark_applied(chunk[-1][0])
             await self._advance(chunk[-1][0])
 
     def _remember(self) -> None:
         """Event ids of the newest records."""
         assert self._log is not None
-        for position, payload in read_segments(self._folder, self._log.position - self._recent.horizon + 1):
-            entry = entry_of(position, payload)
-            if isinstance(entry, Event):
+        records = self._log.read(max(self._log.position - self._recent.horizon + 1, self._log.oldest()))
+        while chunk := _read_entries(records):
+            self._remember_all(chunk)
+
+    def _remember_all(self, entries: Sequence[tuple[int, Entry]]) -> None:
+        """Event ids of records that were not read before."""
+        for position, entry in entries:
+            if position > self._remembered and isinstance(entry, Event):
                 self._recent.remember(entry, position)
+        self._remembered = max(self._remembered, entries[-1][0])
 
 
 def _read_entries(records: Iterator[tuple[int, bytes]]) -> list[tuple[int, Entry]]:
-    """The next records of an iterator over segments."""
+    """The next records of a log."""
     chunk: list[tuple[int, Entry]] = []
     for position, payload in records:
         entry = entry_of(position, payload)

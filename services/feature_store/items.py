@@ -8,13 +8,12 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from penchant.errors import Overloaded, StoreUnavailable
+from penchant.errors import LogError, Overloaded, StoreUnavailable
+from penchant.event_log import EventLog, Record
 from penchant.item_table import ItemChange
-from penchant.segments import SegmentWriter, read_segments
 from services.feature_store.column import blobs, scalars
 from services.feature_store.store import OnlineStore
 from services.feature_store.wire import entry_of, record_of
@@ -42,9 +41,10 @@ class ItemChanges:
 class ItemJournal:
     """Takes in item writes one batch after another, and tells watchers."""
 
-    def __init__(self, store: OnlineStore, folder: Path) -> None:
+    def __init__(self, store: OnlineStore, log: EventLog) -> None:
+        """Reads the whole log; closes it where that fails. Raises LogError."""
         self._store = store
-        self._log = SegmentWriter(folder)
+        self._log = log
         self._newest: dict[int, ItemChange] = {}
         self._recent: deque[ItemChange] = deque(maxlen=RECENT)
         self._unwritten: dict[int, ItemChange] = {}
@@ -53,11 +53,13 @@ class ItemJournal:
         self._waiting = 0
         self._losses = store.losses
         self._changed = asyncio.Condition()
-        self._position = self._log.position
-        for position, payload in read_segments(folder):
-            entry = entry_of(position, payload)
-            if isinstance(entry, ItemWrite):
-                self._take(_change(position, entry))
+        self._position = log.position
+        try:
+            for position, payload in log.read(log.oldest()):
+                self._take(position, payload)
+        except BaseException:
+            log.close()
+            raise
 
     @property
     def position(self) -> int:
@@ -81,12 +83,11 @@ class ItemJournal:
         try:
             async with self._turn:
                 payloads = [record_of(item, now_us) for item in items]
+                # First what an append did after all that was given up on.
+                missed = await asyncio.to_thread(self._missed)
                 first = await asyncio.to_thread(self._log.append, payloads)
-                for i, payload in enumerate(payloads):
-                    entry = entry_of(first + i, payload)
-                    assert isinstance(entry, ItemWrite)
-                    change = _change(first + i, entry)
-                    self._take(change)
+                for position, payload in [*missed, *enumerate(payloads, first)]:
+                    change = self._take(position, payload)
                     self._unwritten[change.item_key] = change
                 async with self._changed:
                     self._changed.notify_all()
@@ -142,10 +143,22 @@ class ItemJournal:
         """Give the log back."""
         self._log.close()
 
-    def _take(self, change: ItemChange) -> None:
+    def _missed(self) -> list[Record]:
+        """Records of the log that were not taken in. Raises LogError."""
+        self._log.recover()
+        return list(self._log.read(self._position + 1)) if self._log.position > self._position else []
+
+    def _take(self, position: int, payload: bytes) -> ItemChange:
+        item = entry_of(position, payload)
+        if not isinstance(item, ItemWrite):
+            raise LogError(f"{self._log}: record {position} is no item: it is another log, restore the right one")
+        change = ItemChange(
+            position, item.item_key, item.item_id, item.deleted, item.available, item.attributes, item.created_us
+        )
         self._newest[change.item_key] = change
         self._recent.append(change)
         self._position = change.position
+        return change
 
     async def _store_unwritten(self, now_us: int) -> None:
         for last_try in (False, True):
@@ -180,12 +193,6 @@ class ItemJournal:
             },
             {"item_attributes": np.full(len(changes), now_us, np.int64)},
         )
-
-
-def _change(position: int, item: ItemWrite) -> ItemChange:
-    return ItemChange(
-        position, item.item_key, item.item_id, item.deleted, item.available, item.attributes, item.created_us
-    )
 
 
 def _runs(changes: Sequence[ItemChange]) -> list[tuple[ItemChange, ...]]:

@@ -1,15 +1,15 @@
 """The feature store: what the request path reads of users, and everything that is written.
 
-Reads and writes go through one OnlineStore; writes are in a file log before they are anywhere else. No clock is read
+Reads and writes go through one OnlineStore; writes are in a log before they are anywhere else. No clock is read
 here: whoever calls says what time it is.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from penchant.errors import InvalidArgument, StoreUnavailable
+from penchant.event_log import ITEMS, open_event_log
 from penchant.events import Event
 from penchant.features import FeatureSchema, state_of
 from penchant.leaves import FetchedUsers
@@ -35,19 +35,23 @@ class FeatureStore:
         self,
         store: OnlineStore,
         schema: Callable[[], FeatureSchema],
-        log: Path,
+        log: str,
         max_backlog: int = 20_000,
         deduplication_events: int = 200_000,
         report: Callable[[str], None] = lambda message: None,
         others: Sequence[OnlineStore] = (),
+        reached: Callable[[str], None] = lambda point: None,
     ) -> None:
-        """others: stores of Feast repositories that are read by name and never written."""
+        """log: where logs are, see penchant.event_log.open.
+
+        others: stores of Feast repositories that are read by name and never written. reached: see crash_points.py.
+        """
         self.store = store
         self._others = others
         self._schema = schema
         self._log = log
         projector = Projector(store, schema)
-        self.ingestion = Ingestion(projector, log / "events", max_backlog, deduplication_events, report)
+        self.ingestion = Ingestion(projector, log, max_backlog, deduplication_events, report, reached)
         self._items: ItemJournal | None = None
         self.dropped_without_consent = 0
         self._trusted = 0
@@ -79,7 +83,8 @@ class FeatureStore:
         """Open the logs and mend what an unclean stop left. Raises LogError, StoreUnavailable, ConfigError."""
         await self.ingestion.start(now_us)
         try:
-            self._items = await asyncio.to_thread(ItemJournal, self.store, self._log / "items")
+            log = await asyncio.to_thread(open_event_log, self._log, ITEMS)
+            self._items = await asyncio.to_thread(ItemJournal, self.store, log)
             await self._items.recover(now_us)
         except BaseException:
             await self.stop()
@@ -89,7 +94,7 @@ class FeatureStore:
         """Finish what was taken; close the logs and the store."""
         await self.ingestion.stop()
         if self._items is not None:
-            self._items.close()
+            await asyncio.to_thread(self._items.close)
         for store in (self.store, *self._others):
             await store.close()
 

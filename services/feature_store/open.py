@@ -7,6 +7,7 @@ from penchant.features import FeatureSchema
 from penchant.features.plan import Plan
 from services.feature_store.config import FeatureStoreSettings
 from services.feature_store.connection import RedisAddress
+from services.feature_store.crash_points import crash_points
 from services.feature_store.leaf import FeatureStore
 from services.feature_store.redis_store import RedisOnlineStore
 from services.feature_store.sdk_store import SdkOnlineStore
@@ -62,4 +63,5 @@ def open_leaf(settings: FeatureStoreSettings, schema: Callable[[], FeatureSchema
         settings.deduplication_events,
         lambda message: _log.warning("ingestion", problem=message),
         other_stores(settings),
+        crash_points(),
     )

@@ -18,6 +18,8 @@ SERVICES = ("recommender", "candidate_gen", "ranker", "feature_store", "standalo
 CONFIG_VARIABLE = "PENCHANT_CONFIG"
 TOKEN_VARIABLE = "PENCHANT_TOKEN"
 """The client's token; servers do not read it."""
+CRASH_VARIABLE = "PENCHANT_CRASH_POINT"
+"""Where a crash test kills the feature store; see services.feature_store.crash_points."""
 DEFAULT_FILE = Path("penchant.toml")
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -138,7 +140,7 @@ def _table(file: Path, service: str) -> dict[str, Any]:
 def _overrides(service: str, settings: type[ServerSettings], environment: Mapping[str, str]) -> dict[str, Any]:
     """Fields the environment sets. Other services' overrides are theirs to check."""
     for name in environment:
-        if not name.upper().startswith("PENCHANT_") or name in (CONFIG_VARIABLE, TOKEN_VARIABLE):
+        if not name.upper().startswith("PENCHANT_") or name in (CONFIG_VARIABLE, TOKEN_VARIABLE, CRASH_VARIABLE):
             continue
         owner, separator, field = name.upper().removeprefix("PENCHANT_").partition("__")
         if separator and owner.lower() in SERVICES:
@@ -173,6 +175,6 @@ def _sentences(error: ValidationError, service: str, file: Path, overrides: Mapp
         path = ".".join(str(part) for part in problem["loc"])
         field = path.split(".")[0]
         where = f"PENCHANT_{service.upper()}__{field.upper()}" if field in overrides else f"{file} [{service}] {path}"
-        given = "" if field in ("token", "") else f" (given: {problem['input']!r})"
+        given = "" if field in ("token", "log", "") else f" (given: {problem['input']!r})"
         sentences.append(f"{where.strip()}: {problem['msg'].removeprefix('Value error, ')}{given}")
     return sentences

@@ -125,7 +125,7 @@ def test_damage_before_whole_records_is_refused_not_cut(tmp_path):
     path.write_bytes(content)
     written(tmp_path, [b"dddd"]).close()
     path.write_bytes(content.replace(b"cccc", b"ccXc"))
-    with pytest.raises(LogError, match="record 3 is damaged or missing"):
+    with pytest.raises(LogError, match="from record 1 is damaged or missing"):
         list(read_segments(tmp_path))
 
 

@@ -16,9 +16,9 @@ async def new_leaf(redis_url, tmp_path) -> AsyncIterator[Callable[..., FeatureSt
     """Makes leaves on one Redis database and log folder; stop() one before starting the next."""
     made = []
 
-    def new(schema: FeatureSchema = SCHEMA, log=tmp_path / "log", **options) -> FeatureStore:
+    def new(schema: FeatureSchema = SCHEMA, log=None, **options) -> FeatureStore:
         store = RedisOnlineStore(penchant_plan(), RedisAddress.parse(redis_url), timeout_s=2.0)
-        made.append(FeatureStore(store, lambda: schema, log, **options))
+        made.append(FeatureStore(store, lambda: schema, str(log or tmp_path / "log"), **options))
         return made[-1]
 
     yield new

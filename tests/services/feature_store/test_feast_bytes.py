@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import ConfigError
@@ -37,6 +37,7 @@ def test_integers_survive_their_bytes(values):
             assert varint.read_one(encoded, int(start)) == (value, end)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.data())
 def test_columns_of_every_type_are_decoded_together(data):
     count = data.draw(st.integers(0, 4))

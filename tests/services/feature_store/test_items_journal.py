@@ -5,6 +5,7 @@ import pytest
 from store_world import NOW_US, penchant_plan
 
 from penchant.errors import StoreUnavailable
+from penchant.event_log.file_log import FileLog
 from penchant.ids import key
 from services.feature_store import items
 from services.feature_store.connection import RedisAddress
@@ -32,10 +33,10 @@ async def read(watching, count: int) -> list:
 
 
 async def test_a_restart_keeps_positions_and_the_newest_change_of_each(store, tmp_path):
-    journal = ItemJournal(store, tmp_path)
+    journal = ItemJournal(store, FileLog(tmp_path))
     await journal.write([item("a"), item("b"), item("a", attributes={"x": 1.0})], NOW_US)
     journal.close()
-    journal = ItemJournal(store, tmp_path)
+    journal = ItemJournal(store, FileLog(tmp_path))
     assert journal.position == 3
     (run,) = await read(journal.watch(0), 1)
     assert [(c.position, c.item_id, c.attributes, c.created_us) for c in run.changes] == [
@@ -47,7 +48,7 @@ async def test_a_restart_keeps_positions_and_the_newest_change_of_each(store, tm
 
 
 async def test_an_empty_journal_gives_an_empty_snapshot_and_then_changes(store, tmp_path):
-    journal = ItemJournal(store, tmp_path)
+    journal = ItemJournal(store, FileLog(tmp_path))
     watching = journal.watch(0)
     (run,) = await read(watching, 1)
     assert (run.snapshot, run.changes, run.position) == (True, (), 0)
@@ -60,7 +61,7 @@ async def test_an_empty_journal_gives_an_empty_snapshot_and_then_changes(store, 
 
 async def test_long_snapshots_come_in_runs_of_which_the_first_says_so(store, tmp_path, monkeypatch):
     monkeypatch.setattr(items, "RUN", 4)
-    journal = ItemJournal(store, tmp_path)
+    journal = ItemJournal(store, FileLog(tmp_path))
     await journal.write([item(f"i{n}") for n in range(10)], NOW_US)
     runs = await read(journal.watch(0), 3)
     assert [run.snapshot for run in runs] == [True, False, False]
@@ -71,7 +72,7 @@ async def test_long_snapshots_come_in_runs_of_which_the_first_says_so(store, tmp
 
 async def test_a_watcher_that_is_too_far_behind_gets_a_snapshot(store, tmp_path, monkeypatch):
     monkeypatch.setattr(items, "RECENT", 5)
-    journal = ItemJournal(store, tmp_path)
+    journal = ItemJournal(store, FileLog(tmp_path))
     for n in range(10):
         await journal.write([item(f"i{n % 3}")], NOW_US)
     (run,) = await read(journal.watch(2), 1)
@@ -85,7 +86,7 @@ async def test_a_watcher_that_is_too_far_behind_gets_a_snapshot(store, tmp_path,
 
 async def test_a_slow_watcher_misses_no_item(store, tmp_path, monkeypatch):
     monkeypatch.setattr(items, "RECENT", 5)
-    journal = ItemJournal(store, tmp_path)
+    journal = ItemJournal(store, FileLog(tmp_path))
     watching = journal.watch(0)
     await read(watching, 1)
     for n in range(20):
@@ -96,7 +97,7 @@ async def test_a_slow_watcher_misses_no_item(store, tmp_path, monkeypatch):
 
 
 async def test_items_the_store_refused_are_stored_with_the_next(store, tmp_path, monkeypatch):
-    journal = ItemJournal(store, tmp_path)
+    journal = ItemJournal(store, FileLog(tmp_path))
     address = store.pool.address
     monkeypatch.setattr(store.pool, "address", RedisAddress.parse("redis://127.0.0.1:1/0"))
     with pytest.raises(StoreUnavailable, match="items are in the log"):
@@ -110,13 +111,13 @@ async def test_items_the_store_refused_are_stored_with_the_next(store, tmp_path,
 
 
 async def test_recovery_stores_what_is_missing(store, tmp_path):
-    journal = ItemJournal(store, tmp_path)
+    journal = ItemJournal(store, FileLog(tmp_path))
     await journal.write([item("a")], NOW_US)
     journal.close()
     from services.feature_store.connection import command
 
     await store.pool.execute(command("FLUSHDB"), 1)
-    journal = ItemJournal(store, tmp_path)
+    journal = ItemJournal(store, FileLog(tmp_path))
     await journal.recover(NOW_US)
     (column,) = await store.read(["item_attributes:available"], np.array([key("", "a")]), NOW_US)
     assert column.cells() == [1]
