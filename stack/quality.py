@@ -1,7 +1,8 @@
 """python -m stack.quality: what the recipe is worth on a dataset, over seeds, through a running front door.
 
 A seed: fit, a stack on its bundle, `evaluate --through` its front door, and the same offline with HNSW and with exact
-search. Says of each seed whether the served numbers are the offline ones and what the index loses.
+search; with --replay the held-out part is played as it happened, too. Says of each seed whether the served numbers
+are the offline ones and what the index loses.
 """
 
 import argparse
@@ -62,8 +63,15 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     ]  # fmt: skip
     if options.max_targets:
         asked += ["--max-targets", str(options.max_targets)]
+    replayed: dict[str, Any] = {}
     with running(layout, steps) as supervisor:
         served = steps.run("evaluate through", *asked, "--through", layout.front_door)
+        if options.replay is not None:
+            replayed = steps.run(
+                "replay", "-m", "training", "replay", "--data", options.data, "--bundles", layout.bundles, "--through",
+                layout.front_door, "--seed", str(seed), "--max-targets", str(options.replay),
+                "--plot", options.out / f"{options.data.name}-{seed}-replay.png",
+            )  # fmt: skip
         supervisor.require_up()
     offline = {index: steps.run(f"evaluate {index}", *asked, "--index", index) for index in ("hnsw", "exact")}
     return {
@@ -74,6 +82,7 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, Any]:
         "hnsw_over_exact": {
             system: {m: _ratio(offline, system, m) for m in METRICS} for system in SERVED
         },
+        "replay": replayed,
         "seconds": steps.seconds_of,
     }  # fmt: skip
 
@@ -119,6 +128,8 @@ def _show(run: dict[str, Any]) -> None:
         print(f"{name.replace('_', ' ')}: ndcg@10 [{low:+.4f}, {high:+.4f}]", file=sys.stderr)
     print(f"served less offline: at most {run['served_minus_offline']:.5f}", file=sys.stderr)
     print(f"hnsw over exact: {run['hnsw_over_exact']}", file=sys.stderr, flush=True)
+    for name, by_metric in run["replay"].get("paired", {}).items():
+        print(f"replay, {name.replace('_', ' ')}: {by_metric}", file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,6 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--max-targets", type=int, default=0, help="a seeded sample of whole users; 0: all")
+    parser.add_argument(
+        "--replay", type=int, metavar="TARGETS", default=None, help="test, then learn, as well, on so many; 0: all"
+    )
     parser.add_argument("--services", choices=KINDS, default="standalone")
     parser.add_argument("--run", type=Path, default=ROOT / ".penchant" / "quality", help="folder of what it makes")
     parser.add_argument("--out", type=Path, default=ROOT / ".penchant" / "quality", help="a JSON file a seed goes here")

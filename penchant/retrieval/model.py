@@ -27,6 +27,9 @@ RETRIEVAL_FEATURES = (
     "blend", "two_tower", "co_visitation", "last_co_visitation", "popular", "content", "reciprocal_rank",
 )  # fmt: skip
 """Columns of Candidates.features."""
+_BLEND = RETRIEVAL_FEATURES.index("blend")
+_DOT = RETRIEVAL_FEATURES.index("two_tower")
+_CONTENT = RETRIEVAL_FEATURES.index("content")
 _POPULAR = RETRIEVAL_FEATURES.index("popular")
 _RECIPROCAL_RANK = RETRIEVAL_FEATURES.index("reciprocal_rank")
 _NEWEST = 5
@@ -161,7 +164,7 @@ class RetrievalModel:
         rows, bits = union(by_source, _BIT)
         if fill or not sources or "popular" in used or len(rows) == 0:
             rows, bits = self._filled(rows, bits, allowed, max_candidates)
-        features = self._features(rows, query)
+        features = self._features(rows, bits, query)
         score = features[:, 0] if len(used) > 1 else _own_order(next(iter(used)), by_source, rows, features)
         order = np.lexsort((rows, -features[:, _POPULAR], -score))[:max_candidates]
         features = features[order]
@@ -222,8 +225,8 @@ class RetrievalModel:
         near[: len(found)] = found
         return near
 
-    def _features(self, rows: Rows, query: "_Query") -> Matrix:
-        """Retrieval features [B, S], both terms of the blend exact for every candidate."""
+    def _features(self, rows: Rows, bits: NDArray[np.uint32], query: "_Query") -> Matrix:
+        """Retrieval features [B, S], both terms of the blend exact for every candidate that the models know."""
         settings = self.settings
         vector, known = query.vector, query.bundled
         dot = self.embeddings[rows] @ vector if vector is not None else np.zeros(len(rows), np.float32)
@@ -238,9 +241,32 @@ class RetrievalModel:
             blend = trend
         else:
             blend = settings.tower_weight * dot + (1.0 - settings.tower_weight) * log_co + settings.trend_weight * trend
-        return np.stack([blend, dot, log_co, log_last, popular, content, np.zeros(len(rows))], axis=1).astype(
-            np.float32
-        )
+        columns = [blend, dot, log_co, log_last, popular, content, np.zeros(len(rows))]
+        features = np.stack(columns, axis=1).astype(np.float32)
+        new = rows >= len(self.popular_scores)
+        if new.any() and not new.all():
+            as_new = self.as_new(features[~new], bits[~new])
+            features[new] = self.made_new(features[new], as_new)
+        return features
+
+    def as_new(self, features: Matrix, bits: NDArray[np.uint32]) -> Vector:
+        """Retrieval features [S] of an item nobody has met yet, beside these candidates of the same query.
+
+        That nobody went on to it says nothing of it: it is taken to be followed and popular as the tower's candidates
+        are on average. Its dot, content and place are its own, and left out here: 0.
+        """
+        near = (bits & _BIT["two_tower"]) > 0
+        mean = features[near if near.any() else slice(None)].mean(axis=0)
+        mean[_BLEND] -= self.settings.tower_weight * mean[_DOT]
+        mean[[_DOT, _CONTENT, _RECIPROCAL_RANK]] = 0.0
+        return np.asarray(mean, np.float32)
+
+    def made_new(self, features: Matrix, as_new: Vector) -> Matrix:
+        """Features [..., S] of items as they would be were nothing known of them but their content and vector."""
+        made = np.broadcast_to(as_new, features.shape).copy()
+        made[..., [_DOT, _CONTENT, _RECIPROCAL_RANK]] = features[..., [_DOT, _CONTENT, _RECIPROCAL_RANK]]
+        made[..., _BLEND] += self.settings.tower_weight * features[..., _DOT]
+        return np.asarray(made, np.float32)
 
     def _filled(self, rows: Rows, bits: NDArray[np.uint32], allowed: Mask, k: int) -> tuple[Rows, NDArray[np.uint32]]:
         """With popular and then any allowed items appended until there are k, so no slate is empty needlessly."""

@@ -202,6 +202,32 @@ def test_new_items_are_searched_with_the_bundle_s_and_come_first_among_the_fresh
     assert model.delta_rows.size == 0
 
 
+def test_a_new_item_is_taken_to_be_followed_and_popular_as_the_tower_s_candidates_are(
+    opened: tuple[RetrievalModel, ItemTable],
+) -> None:
+    """Nobody could go on to it yet: the floor of co-visitation would put it below everything."""
+    model, whole = opened
+    table = whole.view()
+    history = np.array([3, 7, 9])
+    twin = int(model.retrieve(history, table.allowed(), 20, ("two_tower",))[0].rows[0])
+
+    def embed(content: Any) -> Any:
+        return table.embeddings.base[[twin]]
+
+    table.apply([ItemChange(1, 10_000, "new", created_us=1)], np.zeros((1, 256), np.float32), embed)
+    found, _ = model.over(table).retrieve(history, table.allowed(), 500)
+    new = int(np.flatnonzero(found.rows == table.row_count - 1)[0])
+    tower = np.flatnonzero((found.source_bits & 1 > 0) & (found.rows < table.row_count - 1))
+    for name in ("co_visitation", "last_co_visitation", "popular"):
+        mean = found.features[tower, COLUMN[name]].mean()
+        assert found.features[new, COLUMN[name]] == pytest.approx(mean, abs=1e-4)
+    dot = found.features[new, COLUMN["two_tower"]]
+    assert dot == pytest.approx(found.features[found.rows == twin, COLUMN["two_tower"]][0], abs=1e-4)
+    how = model.settings
+    rest = found.features[tower, 0] - how.tower_weight * found.features[tower, COLUMN["two_tower"]]
+    assert found.scores[new] == pytest.approx(how.tower_weight * dot + rest.mean(), abs=1e-4)
+
+
 def test_a_history_of_items_newer_than_the_bundle_leads_to_what_is_like_them(
     opened: tuple[RetrievalModel, ItemTable],
 ) -> None:
