@@ -4,6 +4,7 @@
 #   make test                    every test; TESTS=tests/stack for some of them
 #   make check                   formatting, lint, types, imports, protos
 #   make quality DATA=folder     the recipe over three seeds, through the front door and offline (long)
+#   make bench-freshness DATA=folder   and bench-throughput, bench-swaps: the real-time figures (long)
 #   make up DATA=folder / down / status     the stack on this machine, left running
 #
 # Other variables: PYTHON (a Python 3.11), PIP (more options for pip), SERVICES=separate (a process a service),
@@ -24,7 +25,9 @@ FIND_PYTHON = for p in $(PYTHON) python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done
 STACK_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SERVICES),--services $(SERVICES)) $(if $(REDIS),--redis $(REDIS)) $(ARGS)
 
-.PHONY: help env protos demo quality test check up down status clean
+BENCHMARKS = bench-freshness bench-throughput bench-swaps
+
+.PHONY: help env protos demo quality $(BENCHMARKS) test check up down status clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^Other variables/,$$d'
@@ -55,6 +58,9 @@ demo: env
 quality: env
 	@$(BIN)/python -m stack.quality --data "$(DATA)" $(ARGS)
 
+$(BENCHMARKS): env
+	@$(BIN)/python -m benchmarks.$(subst -,_,$(@:bench-%=%)) $(if $(DATA),--data "$(DATA)") $(ARGS)
+
 up: env
 	@$(BIN)/python -m stack up $(STACK_OPTIONS)
 
@@ -75,5 +81,5 @@ check: env
 # What was made here but the environment and downloaded data; stops the stack first.
 clean:
 	@test ! -x $(BIN)/python || $(BIN)/python -m stack down
-	rm -rf .penchant/demo .penchant/up .penchant/data/generated dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .penchant/demo .penchant/up .penchant/bench .penchant/data/generated dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
