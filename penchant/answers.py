@@ -75,6 +75,14 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Merged:
+    """What became of a merge. position: the write token; already: they were one before."""
+
+    position: int
+    already: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What a process says of itself."""
 

@@ -156,6 +156,18 @@ def _send(options: argparse.Namespace, out: TextIO) -> int:
     return status
 
 
+def _merge(options: argparse.Namespace, out: TextIO) -> int:
+    with _client(options) as client:
+        merged = client.merge_identities(
+            options.into, anonymous_id=options.anonymous, device_id=options.device, user_id=options.user
+        )
+    if options.json:
+        print(json.dumps(asdict(merged)), file=out)
+    else:
+        print(f"{'one before' if merged.already else 'merged'}, token {merged.position}", file=out)
+    return 0
+
+
 def _progress(count: int) -> Callable[[int], None]:
     """On a terminal, one line that is written over; nothing elsewhere."""
     if not sys.stderr.isatty():
@@ -308,6 +320,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     sending.add_argument("--batch", type=_batch, default=500, help="events a call, 1 to 1000")
     sending.set_defaults(run=_send)
+
+    merging = commands.add_parser("merge", parents=[asks, shows], help="two identities are one person")
+    merging.add_argument("--into", required=True, metavar="USER", help="the user it turned out to be")
+    who = merging.add_mutually_exclusive_group(required=True)
+    who.add_argument("--anonymous", default="", metavar="ID", help="an anonymous session")
+    who.add_argument("--device", default="", metavar="ID")
+    who.add_argument("--user", default="", metavar="USER", help="another user")
+    merging.set_defaults(run=_merge)
 
     inspect = commands.add_parser("inspect", parents=[shows], help="a bundle: its manifest, its files checked")
     inspect.add_argument("bundle", type=Path, help="a bundle's folder, or the folder of bundles")

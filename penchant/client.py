@@ -12,7 +12,7 @@ from typing import Any, Self, TypedDict, Unpack
 import grpc
 
 from penchant import messages
-from penchant.answers import SimilarUsers, Slate, Status, Written
+from penchant.answers import Merged, SimilarUsers, Slate, Status, Written
 from penchant.errors import ClientClosed, ConfigError, InvalidArgument
 from penchant.event_stream import stream, stream_async
 from penchant.fields import build, refused
@@ -179,6 +179,13 @@ class Client:
                 raise ClientClosed(_CLOSED) from None
             raise
 
+    def merge_identities(
+        self, into_user_id: str, *, anonymous_id: str = "", device_id: str = "", user_id: str = "", tenant: str = ""
+    ) -> Merged:
+        """Join an anonymous session, a device or another user to a user; a repeat changes nothing."""
+        request = _merge_request(into_user_id, anonymous_id, device_id, user_id, tenant)
+        return messages.merged(self._call(self._stubs.ingestion.MergeIdentities, request))
+
     def write_items(self, items: Iterable[ItemWrite]) -> Written:
         """At most 1000 items, created or replaced."""
         request = _write_items_request(items)
@@ -277,6 +284,13 @@ class AsyncClient:
             async for answer in answers:
                 yield messages.written(answer)
 
+    async def merge_identities(
+        self, into_user_id: str, *, anonymous_id: str = "", device_id: str = "", user_id: str = "", tenant: str = ""
+    ) -> Merged:
+        """Join an anonymous session, a device or another user to a user; a repeat changes nothing."""
+        request = _merge_request(into_user_id, anonymous_id, device_id, user_id, tenant)
+        return messages.merged(await self._call(self._stubs.ingestion.MergeIdentities, request))
+
     async def write_items(self, items: Iterable[ItemWrite]) -> Written:
         """At most 1000 items, created or replaced."""
         request = _write_items_request(items)
@@ -313,6 +327,17 @@ def _similar_users_request(
 
 def _events_request(events: Iterable[EventWrite]) -> ingestion_service_pb2.WriteEventsRequest:
     return ingestion_service_pb2.WriteEventsRequest(events=messages.batch("events", EventWrite, messages.event, events))
+
+
+def _merge_request(
+    into_user_id: str, anonymous_id: str, device_id: str, user_id: str, tenant: str
+) -> ingestion_service_pb2.MergeIdentitiesRequest:
+    given = {"anonymous_id": anonymous_id, "device_id": device_id, "user_id": user_id}
+    chosen = {name: value for name, value in given.items() if value != ""}
+    if len(chosen) != 1:
+        raise InvalidArgument("from", f"holds {', '.join(chosen) or 'nothing'}, give one of {', '.join(given)}")
+    merge = build(event_pb2.IdentityMerge, "", {"tenant": tenant, "into_user_id": into_user_id, **chosen})
+    return ingestion_service_pb2.MergeIdentitiesRequest(merge=merge)
 
 
 def _stream_request(events: Iterable[EventWrite]) -> ingestion_service_pb2.StreamEventsRequest:

@@ -41,6 +41,8 @@ class UserState:
     hidden_keys: Keys = field(default_factory=_no_keys)
     dense: Vector = field(default_factory=_no_floats)
     applied_position: int = 0
+    merged_from: int = 0
+    """The key that was asked for, where it was merged into user_key; else 0."""
 
 
 @dataclass(frozen=True, slots=True)

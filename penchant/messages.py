@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from penchant import answers
 from penchant.fields import build, listed, refused, shown
 from penchant.leaves import Condition
-from penchant.v1 import candidate_pb2, event_pb2, recommender_service_pb2, status_service_pb2
+from penchant.v1 import candidate_pb2, event_pb2, ingestion_service_pb2, recommender_service_pb2, status_service_pb2
 from penchant.writes import Attribute, EventWrite, ItemWrite, UserWrite
 
 _W = TypeVar("_W", EventWrite, ItemWrite, UserWrite)
@@ -140,6 +140,11 @@ def written(message: Any) -> answers.Written:
         position = message.item_table_position
     rejections = tuple(answers.Rejection(r.index, r.field, r.reason) for r in message.rejections)
     return answers.Written(message.accepted, rejections, position)
+
+
+def merged(message: ingestion_service_pb2.MergeIdentitiesResponse) -> answers.Merged:
+    """Of a MergeIdentities response."""
+    return answers.Merged(message.token.position, message.already_merged)
 
 
 def status(message: status_service_pb2.GetStatusResponse) -> answers.Status:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.events import EVENT_TYPES, Event
-from penchant.features.kinds import Slots, accumulate
+from penchant.features.kinds import Slots, accumulate, united
 from penchant.features.schema import FeatureSchema
 from penchant.leaves import HISTORY_LENGTH, SEEN_LENGTH, UserState
 from penchant.types import Matrix, Times, Vector
@@ -27,6 +27,8 @@ class UserFeatures:
         self.state_time: Times = np.zeros(1, np.int64)
         self.applied_position = 0
         self.attributes: dict[str, str] = {}
+        self.merged_into = 0
+        """Whom this user turned out to be: everything is there, and nothing here; 0 for a user of their own."""
         self._keys: list[int] = []
         self._times: list[int] = []
         self._types: list[int] = []
@@ -91,6 +93,23 @@ class UserFeatures:
         self._types.insert(place, type_)
         self._values.insert(place, value)
 
+    def absorb(self, other: "UserFeatures") -> None:
+        """Join another identity of the same person: as after a sorted replay of both's events under one key.
+
+        Of what is ordered by arrival (seen, hidden, events of the same microsecond) the other's counts as later.
+        """
+        self.slots, self.state_time = united(
+            self.schema.slots, self.slots, self.state_time, other.slots, other.state_time
+        )
+        for key, time, type_, value in zip(other._keys, other._times, other._types, other._values, strict=True):
+            self._insert(key, time, type_, value)
+        for mine, theirs in ((self._seen, other._seen), (self._hidden, other._hidden)):
+            for key in theirs:
+                mine.pop(key, None)
+                mine[key] = None
+        self._trim()
+        self.attributes = self.attributes or other.attributes
+
     def set_attributes(self, attributes: Mapping[str, str]) -> None:
         """Replace the user's attributes."""
         self.attributes = dict(attributes)
@@ -108,6 +127,7 @@ class UserFeatures:
             "state_time_us": int(self.state_time[0]),
             "applied_position": self.applied_position,
             "attributes_json": json.dumps(self.attributes, sort_keys=True),
+            "merged_into": self.merged_into,
         }
 
     @classmethod
@@ -129,6 +149,7 @@ class UserFeatures:
         user.state_time = np.array([stored.get("state_time_us") or 0], np.int64)
         user.applied_position = int(stored.get("applied_position") or 0)
         user.attributes = json.loads(stored.get("attributes_json") or "{}")
+        user.merged_into = int(stored.get("merged_into") or 0)
         return user
 
     def dense(self, as_of_us: int) -> Vector:
@@ -188,7 +209,9 @@ def one_hot(schema: FeatureSchema, attributes: Mapping[str, str]) -> Vector:
     return np.array(hot, np.float32)
 
 
-def state_of(schema: FeatureSchema, user_key: int, stored: Mapping[str, Any], as_of_us: int) -> UserState:
+def state_of(
+    schema: FeatureSchema, user_key: int, stored: Mapping[str, Any], as_of_us: int, merged_from: int = 0
+) -> UserState:
     """UserFeatures.from_stored(schema, stored).state(user_key, as_of_us), without the mutable state in between."""
 
     def column(name: str, kind: Any) -> NDArray[Any]:
@@ -215,6 +238,7 @@ def state_of(schema: FeatureSchema, user_key: int, stored: Mapping[str, Any], as
         hidden_keys=np.sort(column("hidden_keys", np.int64)),
         dense=np.concatenate([dense, one_hot(schema, attributes)]) if schema.user_attributes else dense,
         applied_position=position,
+        merged_from=merged_from,
     )
 
 

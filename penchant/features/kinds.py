@@ -138,6 +138,16 @@ def age(slots_RK: Slots, state_time_R: Times, to_us: Times | int, half_lives_K: 
     return np.asarray(aged, np.float64)
 
 
+def united(definitions: tuple[Slot, ...], a: Slots, time_a: Times, b: Slots, time_b: Times) -> tuple[Slots, Times]:
+    """Slots [R, K] and state times of entities that were two, as if the events of both had been one entity's."""
+    newest = np.maximum(time_a, time_b)
+    half_lives = np.array([d.half_life_days for d in definitions])
+    a, b = age(a, time_a, newest, half_lives), age(b, time_b, newest, half_lives)
+    reduce = {"sum": np.add, "min": np.minimum, "max": np.maximum}
+    columns = [reduce[d.reduce](a[:, k], b[:, k]) for k, d in enumerate(definitions)]
+    return np.stack(columns, axis=1), newest
+
+
 def accumulate(
     definitions: tuple[Slot, ...],
     slots_RK: Slots,

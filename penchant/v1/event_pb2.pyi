@@ -122,6 +122,20 @@ class User(_message.Message):
     attributes: _containers.MessageMap[str, AttributeValue]
     def __init__(self, user_id: _Optional[str] = ..., tenant: _Optional[str] = ..., attributes: _Optional[_Mapping[str, AttributeValue]] = ...) -> None: ...
 
+class IdentityMerge(_message.Message):
+    __slots__ = ("tenant", "anonymous_id", "device_id", "user_id", "into_user_id")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    ANONYMOUS_ID_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    INTO_USER_ID_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    anonymous_id: str
+    device_id: str
+    user_id: str
+    into_user_id: str
+    def __init__(self, tenant: _Optional[str] = ..., anonymous_id: _Optional[str] = ..., device_id: _Optional[str] = ..., user_id: _Optional[str] = ..., into_user_id: _Optional[str] = ...) -> None: ...
+
 class Rejection(_message.Message):
     __slots__ = ("index", "field", "reason")
     INDEX_FIELD_NUMBER: _ClassVar[int]

@@ -19,7 +19,7 @@ FEATURE_STATUS_NOT_FOUND: FeatureStatus
 FEATURE_STATUS_OUTSIDE_MAX_AGE: FeatureStatus
 
 class UserState(_message.Message):
-    __slots__ = ("user_key", "status", "history_keys", "history_times", "history_types", "history_values", "seen_keys", "hidden_keys", "dense", "applied_position")
+    __slots__ = ("user_key", "status", "history_keys", "history_times", "history_types", "history_values", "seen_keys", "hidden_keys", "dense", "applied_position", "merged_from")
     USER_KEY_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_KEYS_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +30,7 @@ class UserState(_message.Message):
     HIDDEN_KEYS_FIELD_NUMBER: _ClassVar[int]
     DENSE_FIELD_NUMBER: _ClassVar[int]
     APPLIED_POSITION_FIELD_NUMBER: _ClassVar[int]
+    MERGED_FROM_FIELD_NUMBER: _ClassVar[int]
     user_key: int
     status: FeatureStatus
     history_keys: bytes
@@ -40,7 +41,8 @@ class UserState(_message.Message):
     hidden_keys: bytes
     dense: bytes
     applied_position: int
-    def __init__(self, user_key: _Optional[int] = ..., status: _Optional[_Union[FeatureStatus, str]] = ..., history_keys: _Optional[bytes] = ..., history_times: _Optional[bytes] = ..., history_types: _Optional[bytes] = ..., history_values: _Optional[bytes] = ..., seen_keys: _Optional[bytes] = ..., hidden_keys: _Optional[bytes] = ..., dense: _Optional[bytes] = ..., applied_position: _Optional[int] = ...) -> None: ...
+    merged_from: int
+    def __init__(self, user_key: _Optional[int] = ..., status: _Optional[_Union[FeatureStatus, str]] = ..., history_keys: _Optional[bytes] = ..., history_times: _Optional[bytes] = ..., history_types: _Optional[bytes] = ..., history_values: _Optional[bytes] = ..., seen_keys: _Optional[bytes] = ..., hidden_keys: _Optional[bytes] = ..., dense: _Optional[bytes] = ..., applied_position: _Optional[int] = ..., merged_from: _Optional[int] = ...) -> None: ...
 
 class ItemChange(_message.Message):
     __slots__ = ("position", "item_key", "item_id", "deleted", "available", "attributes_json", "created_us")

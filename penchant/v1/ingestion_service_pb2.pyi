@@ -68,3 +68,17 @@ class WriteUsersResponse(_message.Message):
     accepted: int
     rejections: _containers.RepeatedCompositeFieldContainer[_event_pb2.Rejection]
     def __init__(self, accepted: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_event_pb2.Rejection, _Mapping]]] = ...) -> None: ...
+
+class MergeIdentitiesRequest(_message.Message):
+    __slots__ = ("merge",)
+    MERGE_FIELD_NUMBER: _ClassVar[int]
+    merge: _event_pb2.IdentityMerge
+    def __init__(self, merge: _Optional[_Union[_event_pb2.IdentityMerge, _Mapping]] = ...) -> None: ...
+
+class MergeIdentitiesResponse(_message.Message):
+    __slots__ = ("already_merged", "token")
+    ALREADY_MERGED_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    already_merged: bool
+    token: _event_pb2.WriteToken
+    def __init__(self, already_merged: _Optional[bool] = ..., token: _Optional[_Union[_event_pb2.WriteToken, _Mapping]] = ...) -> None: ...

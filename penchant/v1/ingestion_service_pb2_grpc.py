@@ -55,6 +55,11 @@ class IngestionServiceStub:
                 request_serializer=penchant_dot_v1_dot_ingestion__service__pb2.WriteUsersRequest.SerializeToString,
                 response_deserializer=penchant_dot_v1_dot_ingestion__service__pb2.WriteUsersResponse.FromString,
                 _registered_method=True)
+        self.MergeIdentities = channel.unary_unary(
+                '/penchant.v1.IngestionService/MergeIdentities',
+                request_serializer=penchant_dot_v1_dot_ingestion__service__pb2.MergeIdentitiesRequest.SerializeToString,
+                response_deserializer=penchant_dot_v1_dot_ingestion__service__pb2.MergeIdentitiesResponse.FromString,
+                _registered_method=True)
 
 
 class IngestionServiceServicer:
@@ -92,6 +97,14 @@ class IngestionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MergeIdentities(self, request, context):
+        """Joins an anonymous session, a device or another user to a user: history, seen and hidden items and counters become one.
+        A repeat changes nothing. INVALID_ARGUMENT where `from` was merged into somebody else before, or the user into `from`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -114,6 +127,11 @@ def add_IngestionServiceServicer_to_server(servicer, server):
                     servicer.WriteUsers,
                     request_deserializer=penchant_dot_v1_dot_ingestion__service__pb2.WriteUsersRequest.FromString,
                     response_serializer=penchant_dot_v1_dot_ingestion__service__pb2.WriteUsersResponse.SerializeToString,
+            ),
+            'MergeIdentities': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeIdentities,
+                    request_deserializer=penchant_dot_v1_dot_ingestion__service__pb2.MergeIdentitiesRequest.FromString,
+                    response_serializer=penchant_dot_v1_dot_ingestion__service__pb2.MergeIdentitiesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -225,6 +243,33 @@ class IngestionService:
             '/penchant.v1.IngestionService/WriteUsers',
             penchant_dot_v1_dot_ingestion__service__pb2.WriteUsersRequest.SerializeToString,
             penchant_dot_v1_dot_ingestion__service__pb2.WriteUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeIdentities(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penchant.v1.IngestionService/MergeIdentities',
+            penchant_dot_v1_dot_ingestion__service__pb2.MergeIdentitiesRequest.SerializeToString,
+            penchant_dot_v1_dot_ingestion__service__pb2.MergeIdentitiesResponse.FromString,
             options,
             channel_credentials,
             insecure,

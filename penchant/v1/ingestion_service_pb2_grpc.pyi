@@ -46,6 +46,10 @@ class IngestionServiceStub:
     """Creates or replaces items."""
     WriteUsers: _grpc.UnaryUnaryMultiCallable[_ingestion_service_pb2.WriteUsersRequest, _ingestion_service_pb2.WriteUsersResponse]
     """Creates or replaces user attributes."""
+    MergeIdentities: _grpc.UnaryUnaryMultiCallable[_ingestion_service_pb2.MergeIdentitiesRequest, _ingestion_service_pb2.MergeIdentitiesResponse]
+    """Joins an anonymous session, a device or another user to a user: history, seen and hidden items and counters become one.
+    A repeat changes nothing. INVALID_ARGUMENT where `from` was merged into somebody else before, or the user into `from`.
+    """
 
 @_typing.type_check_only
 class IngestionServiceAsyncStub(IngestionServiceStub):
@@ -65,6 +69,10 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
     """Creates or replaces items."""
     WriteUsers: _aio.UnaryUnaryMultiCallable[_ingestion_service_pb2.WriteUsersRequest, _ingestion_service_pb2.WriteUsersResponse]  # type: ignore[assignment]
     """Creates or replaces user attributes."""
+    MergeIdentities: _aio.UnaryUnaryMultiCallable[_ingestion_service_pb2.MergeIdentitiesRequest, _ingestion_service_pb2.MergeIdentitiesResponse]  # type: ignore[assignment]
+    """Joins an anonymous session, a device or another user to a user: history, seen and hidden items and counters become one.
+    A repeat changes nothing. INVALID_ARGUMENT where `from` was merged into somebody else before, or the user into `from`.
+    """
 
 class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes in events, items and users."""
@@ -105,5 +113,15 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingestion_service_pb2.WriteUsersResponse, _abc.Awaitable[_ingestion_service_pb2.WriteUsersResponse]]:
         """Creates or replaces user attributes."""
+
+    @_abc_1.abstractmethod
+    def MergeIdentities(
+        self,
+        request: _ingestion_service_pb2.MergeIdentitiesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingestion_service_pb2.MergeIdentitiesResponse, _abc.Awaitable[_ingestion_service_pb2.MergeIdentitiesResponse]]:
+        """Joins an anonymous session, a device or another user to a user: history, seen and hidden items and counters become one.
+        A repeat changes nothing. INVALID_ARGUMENT where `from` was merged into somebody else before, or the user into `from`.
+        """
 
 def add_IngestionServiceServicer_to_server(servicer: IngestionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -11,20 +11,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LogRecord(_message.Message):
-    __slots__ = ("schema_version", "key_id", "event", "item", "user", "ingest_time")
+    __slots__ = ("schema_version", "key_id", "event", "item", "user", "merge", "ingest_time")
     SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     ITEM_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
+    MERGE_FIELD_NUMBER: _ClassVar[int]
     INGEST_TIME_FIELD_NUMBER: _ClassVar[int]
     schema_version: int
     key_id: str
     event: _event_pb2.Event
     item: _event_pb2.Item
     user: _event_pb2.User
+    merge: _event_pb2.IdentityMerge
     ingest_time: _timestamp_pb2.Timestamp
-    def __init__(self, schema_version: _Optional[int] = ..., key_id: _Optional[str] = ..., event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., item: _Optional[_Union[_event_pb2.Item, _Mapping]] = ..., user: _Optional[_Union[_event_pb2.User, _Mapping]] = ..., ingest_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, schema_version: _Optional[int] = ..., key_id: _Optional[str] = ..., event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., item: _Optional[_Union[_event_pb2.Item, _Mapping]] = ..., user: _Optional[_Union[_event_pb2.User, _Mapping]] = ..., merge: _Optional[_Union[_event_pb2.IdentityMerge, _Mapping]] = ..., ingest_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ExposureRecord(_message.Message):
     __slots__ = ("schema_version", "key_id", "recommendation_id", "as_of_us", "tenant", "user_key", "session_id", "placement", "item_keys", "scores", "propensities", "source_bits", "source_names", "features", "bundle", "policy", "arm", "item_table_position", "events_applied_through", "degraded_stages", "context", "schema_fingerprint")

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from penchant.errors import InvalidArgument, StoreUnavailable
 from penchant.event_log import ITEMS, open_event_log
 from penchant.events import Event
@@ -15,12 +17,22 @@ from penchant.features import FeatureSchema, state_of
 from penchant.leaves import FetchedUsers
 from penchant.types import Keys
 from services.feature_store.column import Column
+from services.feature_store.identities import check_roots, read_users, roots_of
 from services.feature_store.ingestion import Ingestion
 from services.feature_store.items import ItemChanges, ItemJournal
 from services.feature_store.projector import USER_FEATURES, USER_NAMES, Projector
 from services.feature_store.store import OnlineStore
-from services.feature_store.validate import check_batch, check_event, check_item, check_user
-from services.feature_store.writes import CONSENT_NONE, Begun, ItemWrite, Rejected, UserWrite, Written
+from services.feature_store.validate import check_batch, check_event, check_item, check_merge, check_user
+from services.feature_store.writes import (
+    CONSENT_NONE,
+    Begun,
+    IdentityMerge,
+    ItemWrite,
+    Merged,
+    Rejected,
+    UserWrite,
+    Written,
+)
 
 MAX_USERS = 1000
 MAX_ENTITIES = 10_000
@@ -54,6 +66,8 @@ class FeatureStore:
         self.ingestion = Ingestion(projector, log, max_backlog, deduplication_events, report, reached)
         self._items: ItemJournal | None = None
         self.dropped_without_consent = 0
+        self._merging = asyncio.Lock()
+        """One merge is applied before the next is checked: two at once could close a circle."""
         self._trusted = 0
         """store.connects when the store was last seen to hold what was applied."""
 
@@ -109,14 +123,13 @@ class FeatureStore:
             await self.ingestion.wait_applied(minimum_position, deadline_s * (1.0 - _READING_SHARE))
             deadline_s -= asyncio.get_running_loop().time() - started
         applied = self.applied
-        columns = await self.store.read(USER_FEATURES, user_keys, as_of_us, deadline_s)
+        roots, rows = await read_users(self.store, USER_FEATURES, user_keys, as_of_us, deadline_s)
         if self.store.connects != self._trusted or self.ingestion.rebuilding:
             await self._look_again(deadline_s)
         schema = self._schema()
-        cells = zip(*(column.cells() for column in columns), strict=True)
         users = tuple(
-            state_of(schema, key, dict(zip(USER_NAMES, row, strict=True)), as_of_us)
-            for key, row in zip(user_keys.tolist(), cells, strict=True)
+            state_of(schema, root, dict(zip(USER_NAMES, row, strict=True)), as_of_us, 0 if key == root else key)
+            for key, root, row in zip(user_keys.tolist(), roots.tolist(), rows, strict=True)
         )
         return FetchedUsers(users, applied, self.item_table_position)
 
@@ -160,6 +173,19 @@ class FeatureStore:
         taken, rejections = _checked(users, check_user)
         position = await self.ingestion.submit(taken) if taken else 0
         return Written(len(taken), rejections, position)
+
+    async def merge_identities(self, merge: IdentityMerge) -> Merged:
+        """Join one identity to a user, durably, before answering.
+
+        Raises InvalidArgument for a merge that may not be, Overloaded, StoreUnavailable.
+        """
+        check_merge(merge)
+        async with self._merging:
+            asked = np.array([merge.from_key, merge.into_key], np.int64)
+            from_root, into_root = (await roots_of(self.store, asked)).tolist()
+            if check_roots(merge, from_root, into_root):
+                return Merged(self.applied, already=True)
+            return Merged(await self.ingestion.submit([merge]))
 
     async def write_items(self, items: Sequence[ItemWrite], now_us: int) -> Written:
         """Create or replace items. Raises InvalidArgument, Overloaded, StoreUnavailable."""

@@ -17,13 +17,14 @@ from penchant.features import STORED_USER_FEATURES, FeatureSchema, UserFeatures,
 from penchant.features.kinds import accumulate
 from penchant.types import Keys
 from services.feature_store.column import arrays, blobs, scalars
+from services.feature_store.identities import MERGED_INTO, roots_of
 from services.feature_store.store import OnlineStore
-from services.feature_store.writes import CONSENT_PERSONALISATION, UserWrite
+from services.feature_store.writes import CONSENT_PERSONALISATION, IdentityMerge, UserWrite
 
 USER_FEATURES = tuple(f"{stored.view}:{stored.name}" for stored in STORED_USER_FEATURES)
 USER_NAMES = tuple(stored.name for stored in STORED_USER_FEATURES)
 _ATTRIBUTES = "user_attributes:attributes_json"
-_EVENT_FEATURES = tuple(name for name in USER_FEATURES if name != _ATTRIBUTES)
+_EVENT_FEATURES = tuple(name for name in USER_FEATURES if name not in (_ATTRIBUTES, MERGED_INTO))
 _DTYPES = {f"{stored.view}:{stored.name}": stored.dtype for stored in STORED_USER_FEATURES}
 _ITEM_FEATURES = ("item_counters:counters_state", "item_counters:state_time_us", "item_counters:applied_position")
 _CHECKPOINT = ("user_counters:applied_position", "user_counters:state_time_us")
@@ -33,7 +34,7 @@ _TELL_APART_BITS = 10
 """Of a writer's number: by chance, should two start within one microsecond."""
 _NOBODY = np.zeros(1, np.int64)
 
-Entry = Event | UserWrite
+Entry = Event | UserWrite | IdentityMerge
 
 
 class Projector:
@@ -89,9 +90,44 @@ class Projector:
     async def apply(self, entries: Sequence[tuple[int, Entry]]) -> None:
         """Apply entries in log order. Raises StoreUnavailable; applying the same again is then safe."""
         schema = self._schema()
-        by_user: dict[int, list[tuple[int, Entry]]] = {}
+        between: list[tuple[int, Event | UserWrite]] = []
         for position, entry in entries:
-            by_user.setdefault(entry.user_key, []).append((position, entry))
+            if not isinstance(entry, IdentityMerge):
+                between.append((position, entry))
+                continue
+            await self._apply_run(schema, between)
+            between = []
+            await self._merge(schema, position, entry)
+        await self._apply_run(schema, between)
+
+    async def _merge(self, schema: FeatureSchema, position: int, merge: IdentityMerge) -> None:
+        """The user takes over what the other identity was, and then the other points to the user.
+
+        In that order: after a crash in between, the user's position says that the first half is done.
+        """
+        root, into_root = (await roots_of(self._store, np.array([merge.from_key, merge.into_key], np.int64))).tolist()
+        if root != merge.from_key or into_root == merge.from_key:
+            return  # Merged before, or a circle: nothing changes, in every replay alike.
+        keys = np.array([into_root, root], np.int64)
+        user, other = await self._read_users(schema, keys)
+        attributes_us = max(merge.ingest_time_us, 1)
+        if user.applied_position < position:
+            user.absorb(other)
+            user.applied_position = position
+            features = tuple(name for name in USER_FEATURES if name != MERGED_INTO)
+            await self._write(keys, [user, other], [0], features, {0: attributes_us})
+        gone = UserFeatures.empty(schema)
+        gone.merged_into, gone.applied_position, gone.state_time = into_root, position, other.state_time
+        await self._write(keys, [user, gone], [1], USER_FEATURES, {1: attributes_us})
+
+    async def _apply_run(self, schema: FeatureSchema, entries: Sequence[tuple[int, Event | UserWrite]]) -> None:
+        if not entries:
+            return
+        acting = np.unique(np.array([entry.user_key for _, entry in entries], np.int64))
+        now = dict(zip(acting.tolist(), (await roots_of(self._store, acting)).tolist(), strict=True))
+        by_user: dict[int, list[tuple[int, Event | UserWrite]]] = {}
+        for position, entry in entries:
+            by_user.setdefault(now[entry.user_key], []).append((position, entry))
         counted = [(p, e) for p, e in entries if isinstance(e, Event) and counts_for_items(e)]
         # Both to their end, also where one fails: nothing may still be writing when the same entries come again.
         failures = await asyncio.gather(
@@ -101,18 +137,18 @@ class Projector:
             if failure is not None:
                 raise failure
 
-    async def _apply_all_users(self, schema: FeatureSchema, by_user: Mapping[int, Sequence[tuple[int, Entry]]]) -> None:
+    async def _apply_all_users(
+        self, schema: FeatureSchema, by_user: Mapping[int, Sequence[tuple[int, Event | UserWrite]]]
+    ) -> None:
         keys = list(by_user)
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
             await self._apply_users(schema, np.array(chunk, np.int64), [by_user[key] for key in chunk])
 
     async def _apply_users(
-        self, schema: FeatureSchema, keys: Keys, entries: Sequence[Sequence[tuple[int, Entry]]]
+        self, schema: FeatureSchema, keys: Keys, entries: Sequence[Sequence[tuple[int, Event | UserWrite]]]
     ) -> None:
-        columns = await self._store.read(USER_FEATURES, keys, 0)
-        cells = zip(*(column.cells() for column in columns), strict=True)
-        users = [UserFeatures.from_stored(schema, dict(zip(USER_NAMES, row, strict=True))) for row in cells]
+        users = await self._read_users(schema, keys)
         acted: dict[int, None] = {}
         described: dict[int, int] = {}
         rows, events = [], []
@@ -137,6 +173,11 @@ class Projector:
         counters = [name for name in USER_FEATURES if name.startswith("user_counters:")]
         await self._write(keys, users, only, [*counters, _ATTRIBUTES], described)
 
+    async def _read_users(self, schema: FeatureSchema, keys: Keys) -> list[UserFeatures]:
+        columns = await self._store.read(USER_FEATURES, keys, 0)
+        cells = zip(*(column.cells() for column in columns), strict=True)
+        return [UserFeatures.from_stored(schema, dict(zip(USER_NAMES, row, strict=True))) for row in cells]
+
     async def _write(
         self,
         keys: Keys,
@@ -152,7 +193,7 @@ class Projector:
         state_times = np.array([row["state_time_us"] for row in stored], np.int64)
         written = np.array([described.get(i, 0) for i in places], np.int64)
         times = {
-            view: written if view == "user_attributes" else state_times
+            view: written if view in ("user_attributes", "user_identity") else state_times
             for view in dict.fromkeys(name.split(":")[0] for name in features)
         }
         await self._store.write(keys[list(places)], columns, times)

@@ -18,6 +18,7 @@ from services.feature_store.wire import (
     column_to_proto,
     event_from_proto,
     item_from_proto,
+    merge_from_proto,
     rejection_to_proto,
     user_from_proto,
 )
@@ -146,6 +147,15 @@ class IngestionServicer(ingestion_rpc.IngestionServiceServicer):
             rejections=[rejection_to_proto(rejected) for rejected in written.rejections],
             item_table_position=written.position,
         )
+
+    async def MergeIdentities(  # noqa: N802
+        self, request: ingestion_service_pb2.MergeIdentitiesRequest, context: Context
+    ) -> ingestion_service_pb2.MergeIdentitiesResponse:
+        """Join one identity to a user."""
+        merged = await self._leaf.merge_identities(merge_from_proto(request.merge, self._clock()))
+        response = ingestion_service_pb2.MergeIdentitiesResponse(already_merged=merged.already)
+        response.token.position = merged.position
+        return response
 
     async def WriteUsers(  # noqa: N802
         self, request: ingestion_service_pb2.WriteUsersRequest, context: Context

@@ -6,7 +6,7 @@ from typing import Any
 
 from penchant.errors import InvalidArgument
 from penchant.events import EVENT_TYPES, Event
-from services.feature_store.writes import ItemWrite, UserWrite
+from services.feature_store.writes import IdentityMerge, ItemWrite, UserWrite
 
 MAX_BATCH = 1000
 MAX_AHEAD_US = 5 * 60 * 1_000_000
@@ -82,6 +82,18 @@ def check_user(user: UserWrite) -> None:
     _check_given("user_id", user.user_id)
     _check_id("tenant", user.tenant, MAX_TENANT_BYTES)
     _check_attributes(user.attributes)
+
+
+def check_merge(merge: IdentityMerge) -> None:
+    """Raises InvalidArgument for the first field out of bounds."""
+    _check_id("tenant", merge.tenant, MAX_TENANT_BYTES)
+    field = merge.from_field
+    if field == "from":
+        raise InvalidArgument(field, "is empty: give anonymous_id, device_id or user_id")
+    _check_id(field, getattr(merge, field), MAX_ID_BYTES)
+    _check_given("into_user_id", merge.into_user_id)
+    if merge.from_key == merge.into_key:
+        raise InvalidArgument("into_user_id", f"{merge.into_user_id!r} is merged into itself: name two identities")
 
 
 def check_text(field: str, text: str, limit: int) -> None:

@@ -12,7 +12,7 @@ from penchant.events import Event
 from penchant.ids import identity_key, key
 from penchant.v1 import event_pb2, feature_store_service_pb2, log_pb2
 from services.feature_store.column import NUMPY, Column
-from services.feature_store.writes import ItemWrite, Rejected, UserWrite
+from services.feature_store.writes import IdentityMerge, ItemWrite, Rejected, UserWrite
 from services.runtime.wire import pack
 
 RECORD_VERSION = 1
@@ -108,6 +108,20 @@ def user_from_proto(message: event_pb2.User, now_us: int) -> UserWrite:
     )
 
 
+def merge_from_proto(message: event_pb2.IdentityMerge, now_us: int) -> IdentityMerge:
+    """A merge of a client."""
+    tenant, given = message.tenant, message.WhichOneof("from") or "user_id"
+    ids = {name: getattr(message, name) if name == given else "" for name in ("user_id", "anonymous_id", "device_id")}
+    return IdentityMerge(
+        from_key=identity_key(tenant, **ids),
+        into_key=key(tenant, message.into_user_id),
+        into_user_id=message.into_user_id,
+        tenant=tenant,
+        ingest_time_us=now_us,
+        **ids,
+    )
+
+
 def _attributes(values: Mapping[str, event_pb2.AttributeValue]) -> dict[str, Any]:
     return {name: _value(value) for name, value in sorted(values.items())}
 
@@ -131,11 +145,15 @@ def _attribute_to_proto(value: Any) -> event_pb2.AttributeValue:
     return event_pb2.AttributeValue(list=event_pb2.StringList(values=value))
 
 
-def record_of(entry: Event | ItemWrite | UserWrite, ingest_time_us: int) -> bytes:
+def record_of(entry: Event | ItemWrite | UserWrite | IdentityMerge, ingest_time_us: int) -> bytes:
     """The log record of an entry."""
     record = log_pb2.LogRecord(schema_version=RECORD_VERSION, ingest_time=_stamp(ingest_time_us))
     if isinstance(entry, Event):
         record.event.CopyFrom(_event_to_proto(entry))
+        return record.SerializeToString()
+    if isinstance(entry, IdentityMerge):
+        given = {entry.from_field: getattr(entry, entry.from_field)}
+        record.merge.CopyFrom(event_pb2.IdentityMerge(tenant=entry.tenant, into_user_id=entry.into_user_id, **given))
         return record.SerializeToString()
     attributes = {name: _attribute_to_proto(value) for name, value in entry.attributes.items()}
     if isinstance(entry, ItemWrite):
@@ -154,7 +172,7 @@ def record_of(entry: Event | ItemWrite | UserWrite, ingest_time_us: int) -> byte
     return record.SerializeToString()
 
 
-def entry_of(position: int, payload: bytes) -> Event | ItemWrite | UserWrite:
+def entry_of(position: int, payload: bytes) -> Event | ItemWrite | UserWrite | IdentityMerge:
     """Back from record_of. Raises LogError for a record of a newer version."""
     record = log_pb2.LogRecord.FromString(payload)
     if record.schema_version != RECORD_VERSION or record.key_id:
@@ -171,6 +189,8 @@ def entry_of(position: int, payload: bytes) -> Event | ItemWrite | UserWrite:
             return item_from_proto(record.item)
         case "user":
             return user_from_proto(record.user, time_us(record.ingest_time))
+        case "merge":
+            return merge_from_proto(record.merge, time_us(record.ingest_time))
     raise LogError(f"record {position} holds nothing: restore the log from a copy")
 
 

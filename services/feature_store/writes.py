@@ -40,6 +40,33 @@ class UserWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityMerge:
+    """From now on from_key is into_key. Of the three ids of whom is merged exactly one is given."""
+
+    from_key: int
+    into_key: int
+    into_user_id: str
+    tenant: str = ""
+    anonymous_id: str = ""
+    device_id: str = ""
+    user_id: str = ""
+    ingest_time_us: int = 0
+
+    @property
+    def from_field(self) -> str:
+        """Which of the three is given."""
+        return next((name for name in ("anonymous_id", "device_id", "user_id") if getattr(self, name)), "from")
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What became of a merge: the log position to read it at, and whether they were one before."""
+
+    position: int
+    already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """Why one entry was not taken: its index, the field's path, what is wrong and the remedy."""
 

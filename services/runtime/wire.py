@@ -42,6 +42,7 @@ def user_state_to_proto(user: UserState) -> feature_pb2.UserState:
         hidden_keys=pack(user.hidden_keys, np.int64),
         dense=pack(user.dense, np.float32),
         applied_position=user.applied_position,
+        merged_from=user.merged_from,
     )
 
 
@@ -65,6 +66,7 @@ def user_state_from_proto(message: feature_pb2.UserState, field: str = "user") -
         unpack(message.hidden_keys, np.int64, f"{field}.hidden_keys"),
         unpack(message.dense, np.float32, f"{field}.dense"),
         message.applied_position,
+        message.merged_from,
     )
 
 

@@ -70,3 +70,40 @@ def test_a_front_door_that_is_killed_leaves_the_client_knowing_what_is_in(stack:
     assert again[: len(written)] == [answer.position for answer in written]
     assert again == sorted(again)
     assert again[-1] - again[0] == 399 * 10
+
+
+def items(slate: Any) -> list[str]:
+    return [item.item_id for item in slate.items]
+
+
+@pytest.mark.parametrize("who", ["anonymous_id", "device_id"])
+def test_an_anonymous_session_has_slates_of_its_own_from_its_first_event(stack: Any, who: str) -> None:
+    client = stack.client()
+    stranger = items(client.recommend_items(10))
+    seen = stranger[0]
+    written = client.write_events([EventWrite(event_type="click", item_id=seen, **{who: "first visit"})])
+    slate = client.recommend_items(10, token=written.position, **{who: "first visit"})
+    assert slate.token_satisfied
+    assert seen not in items(slate)
+    assert any("co_visitation" in item.sources or "two_tower" in item.sources for item in slate.items)
+    assert items(slate) != [item for item in stranger if item != seen]
+    assert items(client.recommend_items(10)) == stranger
+
+
+def test_after_a_merge_every_identity_gets_the_slates_of_one_person(stack: Any) -> None:
+    client = stack.client()
+    client.write_events([EventWrite(event_type="click", user_id="mia", item_id=f"i{n}") for n in range(3)])
+    client.write_events([EventWrite(event_type="click", anonymous_id="tab", item_id=f"i{n}") for n in range(10, 14)])
+    client.write_events([EventWrite(event_type="hide", device_id="tablet", item_id="i30")])
+    for more in ({"anonymous_id": "tab"}, {"device_id": "tablet"}):
+        token = client.merge_identities("mia", **more).position
+    assert client.merge_identities("mia", device_id="tablet").already
+    token = client.write_events([EventWrite(event_type="click", device_id="tablet", item_id="i40")]).position
+    for ranking in ("model", "retrieval"):
+        slates = [
+            items(client.recommend_items(60, token=token, ranking=ranking, **who))
+            for who in ({"user_id": "mia"}, {"anonymous_id": "tab"}, {"device_id": "tablet"})
+        ]
+        assert slates[0] == slates[1] == slates[2]
+        assert not {"i0", "i1", "i2", "i10", "i11", "i12", "i13", "i30", "i40"} & set(slates[0])
+        assert len(slates[0]) == 51

@@ -20,14 +20,17 @@ class UserHydrator:
     leaf: FeatureLeaf
 
     async def hydrate(self, query: Query) -> Query:
-        """The query with its user. Never another user's state: a mixed-up answer counts as none."""
+        """The query with its user. Never another user's state: a mixed-up answer counts as none.
+
+        Who was merged into another user is that user from here on, in the exposure log too.
+        """
         if query.user_key == 0:
             return query
         share = _SHARE_WAITING if query.minimum_position else _SHARE
         try:
             fetched = await limited(lambda s: self._fetch(query, s), query.deadline.left_s(share))
             user = fetched.users[0]
-            if user.user_key != query.user_key:
+            if (user.merged_from or user.user_key) != query.user_key:
                 raise StoreUnavailable(f"asked for user {query.user_key}, the store answered {user.user_key}")
         except Exception as error:
             query.degraded.failed("hydrate_query", error)
@@ -36,6 +39,7 @@ class UserHydrator:
         return replace(
             query,
             user=user,
+            user_key=user.user_key,
             events_applied_through=applied,
             token_satisfied=applied >= query.minimum_position,
         )
