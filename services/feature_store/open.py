@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from penchant.bundle import Manifest
-from penchant.features import FeatureSchema
+from penchant.errors import ConfigError
+from penchant.features import STORED_ITEM_FEATURES, STORED_USER_FEATURES, FeatureSchema
 from penchant.features.plan import Plan
 from services.feature_store.config import FeatureStoreSettings
 from services.feature_store.connection import RedisAddress
@@ -32,6 +33,12 @@ def schema_holder(settings: FeatureStoreSettings) -> BundleHolder[FeatureSchema]
 def open_store(settings: FeatureStoreSettings) -> OnlineStore:
     """The online store the settings name. Raises ConfigError."""
     plan = Plan.read(settings.plan)
+    wanted = (f"{stored.view}:{stored.name}" for stored in (*STORED_USER_FEATURES, *STORED_ITEM_FEATURES))
+    if missing := [name for name in wanted if name not in plan.features]:
+        raise ConfigError(
+            f"{settings.plan} is of an older version, {missing[0]} is not in it: write it with "
+            "`python -m feature_repo apply`"
+        )
     if settings.feast_repository is not None:
         return SdkOnlineStore.open(plan, settings.feast_repository)
     return RedisOnlineStore(

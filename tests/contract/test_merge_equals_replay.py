@@ -28,7 +28,7 @@ IDS = {ANN: {"user_id": "ann"}, ANONYMOUS: {"anonymous_id": "x"}, DEVICE: {"devi
 
 
 def merge(from_key: int, into: str = "ann", **fields) -> IdentityMerge:
-    given = {} if from_key not in IDS else IDS[from_key]
+    given = IDS.get(from_key, {})
     return IdentityMerge(from_key=from_key, into_key=key("", into), into_user_id=into, **{**given, **fields})
 
 
@@ -39,7 +39,7 @@ async def start(redis_url, tmp_path) -> AsyncIterator:
 
     async def new(store_type=RedisOnlineStore) -> FeatureStore:
         store = store_type(penchant_plan(), RedisAddress.parse(redis_url), timeout_s=5.0)
-        made.append(FeatureStore(store, lambda: SCHEMA, tmp_path / "log"))
+        made.append(FeatureStore(store, lambda: SCHEMA, str(tmp_path / "log")))
         await made[-1].start(NOW_US)
         return made[-1]
 

@@ -49,7 +49,7 @@ async def test_the_online_state_is_the_replayed_one(generated, late, redis_url, 
     events = data.events
     now_us = int(events.times.max())
     leaf = FeatureStore(
-        RedisOnlineStore(penchant_plan(), RedisAddress.parse(redis_url)), lambda: SCHEMA, tmp_path / "log"
+        RedisOnlineStore(penchant_plan(), RedisAddress.parse(redis_url)), lambda: SCHEMA, str(tmp_path / "log")
     )
     await leaf.start(now_us)
     order = arrival(data, late)

@@ -74,7 +74,7 @@ def test_the_compiled_plan_is_the_one_the_services_tests_use(world):
 
 
 async def test_what_was_materialised_is_the_replay(online, world, tmp_path):
-    leaf = FeatureStore(online, lambda: SCHEMA, tmp_path)
+    leaf = FeatureStore(online, lambda: SCHEMA, str(tmp_path))
     await leaf.start(AFTER_US)
     users = [*range(11), 99]
     fetched = await leaf.fetch_users(np.array([key("", f"u{u}") for u in users]), AFTER_US, 0, 2.0)
@@ -115,7 +115,7 @@ def test_feasts_point_in_time_join_gives_the_replayed_state(world):
 
 
 async def test_live_events_go_on_from_what_was_materialised_and_outlast_a_second_load(online, world, tmp_path):
-    leaf = FeatureStore(online, lambda: SCHEMA, tmp_path)
+    leaf = FeatureStore(online, lambda: SCHEMA, str(tmp_path))
     await leaf.start(AFTER_US)
     live = event("u5", "i3", event_time_us=AFTER_US)
     await leaf.write_events([live], AFTER_US)
@@ -137,7 +137,7 @@ def test_feasts_own_client_reads_what_was_loaded(world):
 async def test_the_leaf_runs_on_feasts_sdk_alike(world, new_redis, tmp_path):
     offline = tmp_path / "sdk"
     assert main(["apply", "--redis", new_redis(), "--offline", str(offline), "--plan", str(offline / "plan.json")]) == 0
-    leaf = FeatureStore(SdkOnlineStore.open(Plan.read(offline / "plan.json"), offline), lambda: SCHEMA, tmp_path)
+    leaf = FeatureStore(SdkOnlineStore.open(Plan.read(offline / "plan.json"), offline), lambda: SCHEMA, str(tmp_path))
     await leaf.start(AFTER_US)
     for n in range(3):
         await leaf.write_events([event("u", f"i{n}", event_time_us=AFTER_US - n)], AFTER_US)
@@ -169,7 +169,7 @@ async def test_a_repository_of_ones_own_is_served_beside(world, online, new_redi
     )
     assert main(["compile", "--repository", str(folder), "--plan", str(folder / "plan.json")]) == 0
     other = RedisOnlineStore(Plan.read(folder / "plan.json"), RedisAddress.parse(url))
-    leaf = FeatureStore(online, lambda: SCHEMA, tmp_path / "log", others=[other])
+    leaf = FeatureStore(online, lambda: SCHEMA, str(tmp_path / "log"), others=[other])
     columns = dict(await leaf.fetch_features("driver_facts", np.array([7, 8]), AFTER_US, 2.0))
     assert columns["drivers:rating"].cells() == [4.5, None]
     assert columns["drivers:city"].cells() == ["Ulm", None]

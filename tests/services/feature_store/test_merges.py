@@ -103,7 +103,9 @@ async def test_tenants_are_apart(door):
 
 async def test_a_users_attributes_stay_and_fill_an_empty_ones_place(door):
     paid = {"plan": event_pb2.AttributeValue(text="paid")}
-    await door[1].WriteUsers(ingestion_service_pb2.WriteUsersRequest(users=[event_pb2.User(user_id="a", attributes=paid)]))
+    await door[1].WriteUsers(
+        ingestion_service_pb2.WriteUsersRequest(users=[event_pb2.User(user_id="a", attributes=paid)])
+    )
     await merge(door, "b", user_id="a")
     fetched = await fetch(door, user_keys=[key("", "b")])
     assert np.frombuffer(fetched.users[0].dense, np.float32)[-2:].tolist() == [0.0, 1.0]
