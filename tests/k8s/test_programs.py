@@ -174,7 +174,7 @@ def test_compose_says_what_standalone_accepts() -> None:
     assert settings.redis == "redis://:secret@redis:6379/0"
     assert f"127.0.0.1:{settings.port}:{settings.port}" in services["standalone"]["ports"]
     mounts = [volume.split(":")[1] for volume in services["standalone"]["volumes"]]
-    for path in (settings.bundles, settings.plan, settings.log, settings.exposures):
+    for path in (settings.bundles, settings.plan, Path(settings.log), settings.exposures):
         assert any(path.is_relative_to(mount) for mount in mounts), path
 
 
