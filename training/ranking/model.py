@@ -24,6 +24,10 @@ _BLEND = RETRIEVAL_FEATURES.index("blend")
 _TYPES = max(t.code for t in EVENT_TYPES.values()) + 1
 
 
+_AGAIN = 4
+"""Numbers that say how the user acted on the candidate itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """R requests of C candidates; the names are those of penchant.ranking.ranker_inputs, with R in front."""
@@ -100,7 +104,8 @@ class Member(nn.Module):
         nn.init.normal_(self.types.weight, std=0.02)
         user, dense = len(schema.user_dense_names), len(schema.item_dense_names) + len(RETRIEVAL_FEATURES)
         dense += len(schema.pair_dense_names)
-        width = user + 2 * dense + len(LOG_SHARES) + 3 * dim + 2
+        self.again = nn.Embedding(_TYPES, _AGAIN)
+        width = user + 2 * dense + len(LOG_SHARES) + 3 * dim + 2 + _AGAIN
         self.drop = nn.Dropout(recipe.dropout)
         self.crosses = nn.ModuleList(Cross(width, recipe.cross_rank) for _ in range(recipe.cross_layers))
         self.deep = nn.Sequential(
@@ -126,10 +131,12 @@ class Member(nn.Module):
         weight = affinity.masked_fill(~known, _MASKED).softmax(dim=-1) * known.any(dim=-1, keepdim=True)
         attended = weight @ seen
         closest = affinity.masked_fill(~known, 0.0).amax(dim=-1, keepdim=True)
-        # How lately the user acted on the candidate itself: 1 for the newest item, 0 for never.
+        # How lately the user acted on the candidate itself, 1 for the newest item, 0 for never; and how, just now:
+        # who has clicked is about to buy, who has bought is not.
         steps = torch.arange(rows.shape[1], 0, -1, dtype=torch.float32)
         repeats = ((batch.rows[:, :, None] == rows[:, None, :]) & known).float()
         repeated = (repeats / steps.sqrt()).amax(dim=-1, keepdim=True)
+        again = (repeats / steps**2) @ self.again(batch.history_types[:, -length:])
         count = batch.rows.shape[1]
         x0 = torch.cat(
             [
@@ -140,6 +147,7 @@ class Member(nn.Module):
                 mine * attended,
                 closest,
                 repeated,
+                again,
             ],
             dim=-1,
         )

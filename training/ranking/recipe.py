@@ -24,7 +24,7 @@ class RankingRecipe:
     """Best candidates kept of each training request."""
     drawn_negatives: int = 20
     """And drawn ones out of the rest, each standing for several."""
-    unmasked_share: float = 0.15
+    unmasked_share: float = 0.3
     """Share of the training requests whose candidates may hold items the user has seen, as a caller may ask for."""
     history: int = 50
     """Newest history items that candidates attend to."""
