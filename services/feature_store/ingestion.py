@@ -6,7 +6,7 @@ log: the task replays from the last applied position until the store answers aga
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from penchant.errors import LogError, LogUnavailable, Overloaded, PenchantError, StoreUnavailable
@@ -24,6 +24,10 @@ _RETRY_S = 0.1
 _LAST_RETRY_S = 2.0
 _POSITIONS_LEFT_OUT = 1_000_000
 """A log that was lost goes on this far after the last known position, beyond anything entities may hold."""
+
+
+async def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,18 @@ class Ingestion:
         deduplication_events: int,
         report: Callable[[str], None] = lambda message: None,
         reached: Callable[[str], None] = lambda point: None,
+        restored: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
-        """log: where logs are, see penchant.event_log.open. reached is told the points of crash_points.py."""
+        """log: where logs are, see penchant.event_log.open. reached is told the points of crash_points.py.
+
+        restored is called when a store that came back holds all of the log again: for what else belongs in it.
+        """
         self._projector = projector
         self._url = log
         self._max_backlog = max_backlog
         self._report = report
         self._reached = reached
+        self._restored = restored
         self._log: EventLog | None = None
         self._recent = RecentEvents(deduplication_events)
         self._remembered = 0
@@ -66,6 +75,8 @@ class Ingestion:
         self.behind = False
         self.rebuilding = False
         """The store came back with less than was applied: what it says of users is not to be believed."""
+        self.rebuilds = 0
+        """Rises when that is found out."""
         self.repeats = 0
         self._fenced = ""
         self._losses = 0
@@ -172,10 +183,15 @@ class Ingestion:
         Raises StoreUnavailable while it cannot be asked or is being rebuilt.
         """
         if not self.rebuilding and await self._stored() < self.applied:
-            self.behind = self.rebuilding = True
+            self.behind = True
+            self._found_less()
             self._wake.set()
         if self.rebuilding:
             raise StoreUnavailable("the online store came back with less and is being rebuilt from the log")
+
+    def _found_less(self) -> None:
+        self.rebuilding = True
+        self.rebuilds += 1
 
     async def _stored(self) -> int:
         try:
@@ -311,9 +327,11 @@ class Ingestion:
                     "materialised has to be loaded again if it is gone as well"
                 )
                 self.applied = stored
+                self._found_less()
             await self._projector.owned()
             await self._projector.mark_applied(self.applied)
             await self._replay()
+            await self._restored()
         except LogUnavailable as error:
             self._report(f"the log is out: {error}")
             return False

@@ -51,6 +51,7 @@ class ItemJournal:
         """Changes of the log that the online store may not hold yet."""
         self._turn = asyncio.Lock()
         self._waiting = 0
+        self._heard_us = 0
         self._losses = store.losses
         self._changed = asyncio.Condition()
         self._position = log.position
@@ -75,6 +76,7 @@ class ItemJournal:
         """Log, publish and store items; the position after them. Raises Overloaded, LogError, StoreUnavailable."""
         if self._waiting >= _MAX_WAITING:
             raise Overloaded(f"{self._waiting} batches of items are waiting: retry later", 200)
+        self._heard_us = max(self._heard_us, now_us)
         self._waiting += 1
         # A caller that leaves must not tear a write in two: what is in the log is published and stored.
         return await asyncio.shield(asyncio.ensure_future(self._write_in_turn(items, now_us)))
@@ -98,9 +100,14 @@ class ItemJournal:
 
     async def recover(self, now_us: int) -> None:
         """Bring the online store up to the log: whole items, so writing one twice changes nothing."""
+        self._heard_us = max(self._heard_us, now_us)
         async with self._turn:
             await self._look_again(now_us)
             await self._store_unwritten(now_us)
+
+    async def restore(self) -> None:
+        """Recover a store that came back with less, as of the newest time any caller gave."""
+        await self.recover(self._heard_us)
 
     async def _look_again(self, now_us: int) -> None:
         """Find out what the store does not hold."""

@@ -63,13 +63,15 @@ class FeatureStore:
         self._schema = schema
         self._log = log
         projector = Projector(store, schema)
-        self.ingestion = Ingestion(projector, log, max_backlog, deduplication_events, report, reached)
+        self.ingestion = Ingestion(
+            projector, log, max_backlog, deduplication_events, report, reached, self._restore_items
+        )
         self._items: ItemJournal | None = None
         self.dropped_without_consent = 0
         self._merging = asyncio.Lock()
         """One merge is applied before the next is checked: two at once could close a circle."""
-        self._trusted = 0
-        """store.connects when the store was last seen to hold what was applied."""
+        self._trusted = (0, 0)
+        """_seen when the store was last known to hold what was applied."""
 
     @property
     def items(self) -> ItemJournal:
@@ -122,10 +124,7 @@ class FeatureStore:
             started = asyncio.get_running_loop().time()
             await self.ingestion.wait_applied(minimum_position, deadline_s * (1.0 - _READING_SHARE))
             deadline_s -= asyncio.get_running_loop().time() - started
-        applied = self.applied
-        roots, rows = await read_users(self.store, USER_FEATURES, user_keys, as_of_us, deadline_s)
-        if self.store.connects != self._trusted or self.ingestion.rebuilding:
-            await self._look_again(deadline_s)
+        applied, roots, rows = await self._read_users(user_keys, as_of_us, deadline_s)
         schema = self._schema()
         users = tuple(
             state_of(schema, root, dict(zip(USER_NAMES, row, strict=True)), as_of_us, 0 if key == root else key)
@@ -133,15 +132,41 @@ class FeatureStore:
         )
         return FetchedUsers(users, applied, self.item_table_position)
 
+    @property
+    def _seen(self) -> tuple[int, int]:
+        """Changes whenever the store may be another one than before."""
+        return self.store.connects, self.ingestion.rebuilds
+
+    async def _read_users(
+        self, user_keys: Keys, as_of_us: int, deadline_s: float
+    ) -> tuple[int, Keys, list[tuple[Any, ...]]]:
+        """What is applied, and read_users() with all of it: never of a store that came back with less.
+
+        Raises StoreUnavailable while such a store is rebuilt.
+        """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + deadline_s
+        while True:
+            applied = self.applied
+            left_s = max(ends - loop.time(), 0.0)
+            roots, rows = await read_users(self.store, USER_FEATURES, user_keys, as_of_us, left_s)
+            if self._seen == self._trusted and not self.ingestion.rebuilding:
+                return applied, roots, rows
+            await self._look_again(ends - loop.time())
+
     async def _look_again(self, deadline_s: float) -> None:
         """Whether a store that was connected to anew holds what was applied. Raises StoreUnavailable."""
-        connects = self.store.connects
+        seen = self._seen
         try:
             async with asyncio.timeout(deadline_s):
                 await self.ingestion.look_again()
         except TimeoutError:
             raise StoreUnavailable("the online store was connected to anew and did not say what it holds") from None
-        self._trusted = connects
+        self._trusted = seen
+
+    async def _restore_items(self) -> None:
+        if self._items is not None:
+            await self._items.restore()
 
     async def fetch_features(
         self, service: str, entity_keys: Keys, as_of_us: int, deadline_s: float

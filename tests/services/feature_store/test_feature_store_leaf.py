@@ -269,6 +269,58 @@ async def test_a_redis_that_comes_back_empty_while_running_is_rebuilt(leaf, firs
     assert not leaf.ingestion.behind
 
 
+async def lose_redis(leaf):
+    """As if Redis had been started again, empty."""
+    await leaf.store.pool.execute(command("FLUSHDB"), 1)
+    for wire in leaf.store.pool._wires:
+        wire.close()
+    await asyncio.sleep(0.01)
+
+
+async def test_nothing_is_read_of_a_store_that_a_write_found_emptied_until_it_is_rebuilt(leaf, monkeypatch):
+    await leaf.write_events([event(item="a", type_="hide")], NOW_US)
+    await lose_redis(leaf)
+    rebuild, apply = asyncio.Event(), leaf.ingestion._projector.apply
+
+    async def later(entries):
+        await rebuild.wait()
+        await apply(entries)
+
+    monkeypatch.setattr(leaf.ingestion._projector, "apply", later)
+    writing = asyncio.create_task(leaf.write_events([event(item="b")], NOW_US))
+    await asyncio.sleep(0.05)
+    read = await asyncio.gather(state(leaf), state(leaf), return_exceptions=True)
+    rebuild.set()
+    await writing
+    assert [type(found) for found in read] == [StoreUnavailable, StoreUnavailable]
+    assert (await state(leaf)).hidden_keys.tolist() == [key("", "a")]
+
+
+async def test_what_was_read_of_an_emptied_store_is_not_answered_after_the_rebuild(leaf, monkeypatch):
+    await leaf.write_events([event(item="a", type_="hide")], NOW_US)
+    await lose_redis(leaf)
+    read, found = leaf.store.read, []
+
+    async def slow(features, keys, as_of_us, timeout_s=None):
+        columns = await read(features, keys, as_of_us, timeout_s)
+        if timeout_s is not None and not found:
+            found.append(columns)
+            await leaf.write_events([event(item="b")], NOW_US)
+        return columns
+
+    monkeypatch.setattr(leaf.store, "read", slow)
+    assert (await state(leaf)).hidden_keys.tolist() == [key("", "a")]
+
+
+async def test_written_items_come_back_too_where_a_write_of_events_found_the_store_emptied(leaf):
+    await leaf.write_items([ItemWrite(key("", "a"), "a")], NOW_US)
+    await leaf.write_events([event(item="a")], NOW_US)
+    await lose_redis(leaf)
+    await leaf.write_events([event(item="b")], NOW_US)
+    columns = dict(await leaf.fetch_features("item_state", np.array([key("", "a")]), NOW_US, 1.0))
+    assert columns["item_attributes:item_id"].cells() == ["a"]
+
+
 async def test_two_feature_stores_on_one_database_are_told_apart(leaf, new_leaf, tmp_path):
     await leaf.write_events([event(item="a")], NOW_US)
     second = new_leaf(log=tmp_path / "second")
