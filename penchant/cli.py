@@ -96,7 +96,9 @@ def _recommend(options: argparse.Namespace, out: TextIO) -> int:
 
 def _similar(options: argparse.Namespace, out: TextIO) -> int:
     with _client(options) as client:
-        slate = client.recommend_similar_items(options.item, options.k, options.filter, options.exclude)
+        slate = client.recommend_similar_items(
+            options.item, options.k, options.filter, options.exclude, user_id=options.user
+        )
     _show_slate(slate, options.json, out)
     return 0
 
@@ -304,6 +306,7 @@ def _parser() -> argparse.ArgumentParser:
 
     similar = commands.add_parser("similar", parents=[asks, shows, slates, filters], help="items like one")
     similar.add_argument("--item", required=True)
+    similar.add_argument("--user", default="", help="who asks: without what they hid")
     similar.set_defaults(run=_similar)
 
     similar_users = commands.add_parser("similar-users", parents=[asks, shows, slates], help="users like one")

@@ -32,6 +32,16 @@ MAX_DEADLINE_S = 86_400.0
 _CLOSED = "the client is closed: make another"
 
 
+class Asking(TypedDict, total=False):
+    """Who asks for similar items."""
+
+    user_id: str
+    anonymous_id: str
+    device_id: str
+    token: int
+    """Written.position of the events that the answer must know of."""
+
+
 class ItemsAsked(TypedDict, total=False):
     """What a slate may be asked for with; see RecommendItemsRequest in protos/penchant/v1/recommender_service.proto."""
 
@@ -74,9 +84,18 @@ def _items_request(max_items: int, asked: ItemsAsked) -> recommender_service_pb2
 
 
 def _similar_items_request(
-    item_id: str, max_items: int, conditions: Sequence[Condition], excluded: Sequence[str], placement: str, tenant: str
+    item_id: str,
+    max_items: int,
+    conditions: Sequence[Condition],
+    excluded: Sequence[str],
+    placement: str,
+    tenant: str,
+    who: Asking,
 ) -> recommender_service_pb2.RecommendSimilarItemsRequest:
+    token: Any = who.get("token", 0)
     values = {
+        **{name: value for name, value in who.items() if name != "token"},
+        "token": build(event_pb2.WriteToken, "token.", {"position": token}) if token else None,
         "item_id": item_id,
         "max_items": max_items,
         "filter": messages.item_filter(conditions),
@@ -146,9 +165,10 @@ class Client:
         excluded: Sequence[str] = (),
         placement: str = "",
         tenant: str = "",
+        **who: Unpack[Asking],
     ) -> Slate:
-        """Items like a given one."""
-        request = _similar_items_request(item_id, max_items, conditions, excluded, placement, tenant)
+        """Items like a given one; without what the user who asks has hidden."""
+        request = _similar_items_request(item_id, max_items, conditions, excluded, placement, tenant, who)
         return messages.slate(self._call(self._stubs.recommender.RecommendSimilarItems, request))
 
     def recommend_similar_users(self, user_id: str, max_users: int = 10, tenant: str = "") -> SimilarUsers:
@@ -257,9 +277,10 @@ class AsyncClient:
         excluded: Sequence[str] = (),
         placement: str = "",
         tenant: str = "",
+        **who: Unpack[Asking],
     ) -> Slate:
-        """Items like a given one."""
-        request = _similar_items_request(item_id, max_items, conditions, excluded, placement, tenant)
+        """Items like a given one; without what the user who asks has hidden."""
+        request = _similar_items_request(item_id, max_items, conditions, excluded, placement, tenant, who)
         return messages.slate(await self._call(self._stubs.recommender.RecommendSimilarItems, request))
 
     async def recommend_similar_users(self, user_id: str, max_users: int = 10, tenant: str = "") -> SimilarUsers:

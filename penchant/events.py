@@ -1,7 +1,12 @@
 """The event, as everything inside Penchant sees it, and what each type means."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,17 @@ class EventType:
     hides: bool = False
     """Removes the item from every later slate of this user."""
     needs_item: bool = True
+    retired: bool = False
+    """Known, so that its code stays taken and old events can be read, but no longer taken in."""
+
+    @property
+    def lowers(self) -> bool:
+        """Lowers the item on later slates of this user, for a while."""
+        return self.weight < 0 and not self.hides and not self.in_history
+
+
+OWN_CODES_FROM = 32
+CODES = 256
 
 
 EVENT_TYPES: dict[str, EventType] = {
@@ -63,4 +79,49 @@ EVENT_TYPES: dict[str, EventType] = {
         EventType("impression", 13, 0.0, in_history=False),
     )
 }
-"""By name. An unlisted type is refused at the front door. A dataset's own types map to these in dataset.toml."""
+"""By name: the built-in types. A dataset's own types map to these in dataset.toml; policy may add own ones."""
+
+
+@dataclass(frozen=True)
+class EventTypes:
+    """The types in force, by name: the built-in ones, and what a policy says. Columns are by code, [CODES]."""
+
+    by_name: Mapping[str, EventType]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.by_name
+
+    def get(self, name: str) -> EventType | None:
+        """The type of a name."""
+        return self.by_name.get(name)
+
+    def codes(self, events: Sequence[Event]) -> NDArray[np.int64]:
+        """Type codes [E]; 0, which nothing counts, for a type of the log that the policy has not any more."""
+        known = self.by_name
+        return np.array([known[e.event_type].code if e.event_type in known else 0 for e in events], np.int64)
+
+    @cached_property
+    def in_history(self) -> frozenset[int]:
+        """Codes that enter the history and the seen set."""
+        return frozenset(t.code for t in self.by_name.values() if t.in_history)
+
+    @cached_property
+    def hides(self) -> frozenset[int]:
+        """Codes that remove the item for good."""
+        return frozenset(t.code for t in self.by_name.values() if t.hides)
+
+    @cached_property
+    def lowers(self) -> frozenset[int]:
+        """Codes that lower the item for a while."""
+        return frozenset(t.code for t in self.by_name.values() if t.lowers)
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """Weight of each code; 0 for one that is no type's."""
+        weights = np.zeros(CODES)
+        for kind in self.by_name.values():
+            weights[kind.code] = kind.weight
+        return weights
+
+
+BUILT_IN = EventTypes(EVENT_TYPES)

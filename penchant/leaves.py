@@ -28,7 +28,8 @@ class UserState:
     """What the online store holds of one user that the request path reads.
 
     history_* are aligned, oldest first, at most HISTORY_LENGTH; history_values is NaN where the event had
-    none. seen_keys and hidden_keys are sorted. dense (Fu) is aged to the request's time.
+    none. seen_keys and hidden_keys are sorted. lowered_*: what the user skipped, oldest first. dense (Fu) is aged
+    to the request's time.
     """
 
     user_key: int
@@ -41,6 +42,9 @@ class UserState:
     hidden_keys: Keys = field(default_factory=_no_keys)
     dense: Vector = field(default_factory=_no_floats)
     applied_position: int = 0
+    lowered_keys: Keys = field(default_factory=_no_keys)
+    lowered_times: Times = field(default_factory=_no_keys)
+    lowered_types: Keys = field(default_factory=_no_keys)
     merged_from: int = 0
     """The key that was asked for, where it was merged into user_key; else 0."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.events import OWN_CODES_FROM
 from penchant.features import FeatureSchema
 from penchant.features.kinds import DAY_US
 from penchant.item_table import ItemTable, TagColumn
@@ -48,7 +49,8 @@ def ranker_inputs(
     if length:
         has_value = ~np.isnan(values)
         rows_L[0, -length:] = known
-        types_L[0, -length:] = types
+        # A type of a policy's own is one that no model has learnt.
+        types_L[0, -length:] = np.where(types < OWN_CODES_FROM, types, 0)
         signals_L[0, -length:, 0] = np.where(has_value, values, 0.0)
         signals_L[0, -length:, 1] = has_value
         if schema.has_times:

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,9 @@ from rich.markup import escape
 
 from penchant.bundle import FORMAT, Manifest, ModelSpec, file_checksums, publish, verify, write_manifest
 from penchant.errors import ConfigError, PenchantError
+from penchant.events import EVENT_TYPES
 from penchant.features import FeatureSchema
+from penchant.policy import read_policy
 from training.catalogue import Catalogue, build_catalogue, item_features
 from training.data.dataset import Dataset
 from training.data.read import read_dataset
@@ -59,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         protocol = options.hold_out or default_protocol(dataset)
         console.print(f"{dataset.name}: {_counted(dataset)}; {protocol}", highlight=False)
         with shown(console) as tell:
-            fitted = fit(dataset, recipe, options.bundles, options.seed, protocol, tell)
+            weights = event_weights_of(options.policy)
+            fitted = fit(dataset, recipe, options.bundles, options.seed, protocol, tell, weights)
     except PenchantError as error:
         console.print(f"[red]fit:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 2
@@ -84,6 +87,7 @@ def fit(
     seed: int,
     protocol: str,
     tell: Tell = lambda step, done: None,
+    event_weights: Mapping[str, float] | None = None,
 ) -> Fitted:
     """Train both models and publish their bundle; nothing is left below `bundles` if anything fails.
 
@@ -93,7 +97,7 @@ def fit(
     cut = split(dataset, protocol)
     _check_items(dataset, cut)
     held = hold_back(dataset, cut, recipe.ranking, seed)
-    schema = schema_of(dataset, np.concatenate([cut.train, cut.valid]))
+    schema = schema_of(dataset, np.concatenate([cut.train, cut.valid]), event_weights)
     first, early, blend = first_stage(dataset, cut, held, schema, recipe, seed, tell)
     ranking = fit_ranking(dataset, cut, held, first, early, schema, recipe.ranking, seed, tell)
     second, late = second_stage(dataset, cut, schema, recipe, seed, first, tell)
@@ -137,8 +141,13 @@ def _check_items(dataset: Dataset, cut: Split) -> None:
         )
 
 
-def schema_of(dataset: Dataset, before: NDArray[np.int64]) -> FeatureSchema:
-    """The feature schema of a data set: times, values of the events `before`, attributes as far as it has them."""
+def schema_of(
+    dataset: Dataset, before: NDArray[np.int64], event_weights: Mapping[str, float] | None = None
+) -> FeatureSchema:
+    """The feature schema of a data set: times, values of the events `before`, attributes as far as it has them.
+
+    event_weights: of event types, where a policy says other ones than the built-in.
+    """
     bounds = _value_bounds(dataset, before)
 
     def values_of(rows: Sequence[str]) -> tuple[str, ...]:
@@ -152,7 +161,20 @@ def schema_of(dataset: Dataset, before: NDArray[np.int64]) -> FeatureSchema:
         item_attributes={name: values for name, values in tags.items() if values},
         user_attributes={name: values_of(rows) for name, rows in dataset.users.categorical.items()},
         value_bounds=bounds,
+        event_weights=event_weights,
     )
+
+
+def event_weights_of(policy: Path | None) -> dict[str, float]:
+    """The weights a policy file gives the built-in event types. Raises ConfigError."""
+    if policy is None:
+        return {}
+    try:
+        text = policy.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--policy {policy} cannot be read ({error})") from None
+    types = read_policy(text, str(policy)).event_types
+    return {name: types.by_name[name].weight for name in EVENT_TYPES}
 
 
 def _value_bounds(dataset: Dataset, before: NDArray[np.int64]) -> dict[str, tuple[float, float]]:
@@ -236,6 +258,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--recipe", default="default", help=f"one of {', '.join(sorted(RECIPES))}")
     parser.add_argument("--bundles", type=Path, required=True, help="folder of bundles; the new one is published there")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--policy", type=Path, default=None, help="policy file whose weights of event types to count by"
+    )
     parser.add_argument(
         "--hold-out", choices=PROTOCOLS, default=None,
         help="what is kept for evaluation; by default the time split where there are times, else leave-one-out",

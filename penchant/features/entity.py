@@ -1,6 +1,7 @@
 """The state of one user, and of all items: how events change it, how it is stored, what models read of it."""
 
 import json
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,14 +9,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penchant.events import EVENT_TYPES, Event
+from penchant.events import BUILT_IN, EVENT_TYPES, Event, EventTypes
 from penchant.features.kinds import Slots, accumulate, united
 from penchant.features.schema import FeatureSchema
 from penchant.leaves import HISTORY_LENGTH, SEEN_LENGTH, UserState
 from penchant.types import Matrix, Times, Vector
 
-_IN_HISTORY = {t.code for t in EVENT_TYPES.values() if t.in_history}
-_HIDES = {t.code for t in EVENT_TYPES.values() if t.hides}
+LOWERED_LENGTH = 200
+
+
+class _Sequence:
+    """Things done to items, in columns by (time, arrival); the newest are kept."""
+
+    def __init__(self, length: int, *columns: list[Any]) -> None:
+        self.length = length
+        self.keys, self.times, self.types, self.values = columns or ([], [], [], [])
+
+    def insert(self, key: int, time: int, type_: int, value: float) -> None:
+        times = self.times
+        place = len(times) if not times or time >= times[-1] else bisect_right(times, time)
+        for column, cell in zip(self._columns, (key, time, type_, value), strict=True):
+            column.insert(place, cell)
+
+    def absorb(self, other: "_Sequence") -> None:
+        for row in zip(*other._columns, strict=True):
+            self.insert(*row)
+
+    def trim(self) -> None:
+        surplus = len(self.keys) - self.length
+        if surplus > 0:
+            for column in self._columns:
+                del column[:surplus]
+
+    @property
+    def _columns(self) -> tuple[list[Any], ...]:
+        return self.keys, self.times, self.types, self.values
 
 
 class UserFeatures:
@@ -29,10 +57,8 @@ class UserFeatures:
         self.attributes: dict[str, str] = {}
         self.merged_into = 0
         """Whom this user turned out to be: everything is there, and nothing here; 0 for a user of their own."""
-        self._keys: list[int] = []
-        self._times: list[int] = []
-        self._types: list[int] = []
-        self._values: list[float] = []
+        self._history = _Sequence(HISTORY_LENGTH)
+        self._lowered = _Sequence(LOWERED_LENGTH)
         self._seen: dict[int, None] = {}
         self._hidden: dict[int, None] = {}
 
@@ -50,30 +76,38 @@ class UserFeatures:
         """Apply one event; see apply_many."""
         self.apply_many([event])
 
-    def apply_many(self, events: Sequence[Event]) -> None:
+    def apply_many(self, events: Sequence[Event], kinds: EventTypes = BUILT_IN) -> None:
         """Apply events in log order. Times may be out of order: the state ends as after a sorted replay."""
         if not events:
             return
         self.apply_columns(
             np.array([e.item_key for e in events], np.int64),
-            np.array([EVENT_TYPES[e.event_type].code for e in events], np.int64),
+            kinds.codes(events),
             np.array([e.value for e in events], np.float64),
             np.array([e.event_time_us for e in events], np.int64),
+            kinds,
         )
         self.applied_position = max(self.applied_position, *(e.position for e in events))
 
     def apply_columns(
-        self, keys: NDArray[np.int64], types: NDArray[np.int64], values: NDArray[np.float64], times: Times
+        self,
+        keys: NDArray[np.int64],
+        types: NDArray[np.int64],
+        values: NDArray[np.float64],
+        times: Times,
+        kinds: EventTypes = BUILT_IN,
     ) -> None:
         """Apply E events given as columns [E], in log order; key 0 is an event without item, value NaN is none."""
-        apply_to_users([self], np.zeros(len(keys), np.int64), keys, types, values, times)
+        apply_to_users([self], np.zeros(len(keys), np.int64), keys, types, values, times, kinds)
 
-    def _enter(self, key: int, time: int, type_: int, value: float) -> None:
-        if type_ in _HIDES:
+    def _enter(self, key: int, time: int, type_: int, value: float, kinds: EventTypes) -> None:
+        if type_ in kinds.hides:
             self._hidden.pop(key, None)
             self._hidden[key] = None
-        if type_ in _IN_HISTORY:
-            self._insert(key, time, type_, value)
+        if type_ in kinds.lowers:
+            self._lowered.insert(key, time, type_, value)
+        if type_ in kinds.in_history:
+            self._history.insert(key, time, type_, value)
             self._seen.pop(key, None)
             self._seen[key] = None
 
@@ -81,17 +115,8 @@ class UserFeatures:
         for keys in (self._seen, self._hidden):
             while len(keys) > SEEN_LENGTH:
                 del keys[next(iter(keys))]
-        surplus = len(self._keys) - HISTORY_LENGTH
-        if surplus > 0:
-            for column in (self._keys, self._times, self._types, self._values):
-                del column[:surplus]
-
-    def _insert(self, key: int, time: int, type_: int, value: float) -> None:
-        place = len(self._times) if not self._times or time >= self._times[-1] else bisect_right(self._times, time)
-        self._keys.insert(place, key)
-        self._times.insert(place, time)
-        self._types.insert(place, type_)
-        self._values.insert(place, value)
+        self._history.trim()
+        self._lowered.trim()
 
     def absorb(self, other: "UserFeatures") -> None:
         """Join another identity of the same person: as after a sorted replay of both's events under one key.
@@ -101,8 +126,8 @@ class UserFeatures:
         self.slots, self.state_time = united(
             self.schema.slots, self.slots, self.state_time, other.slots, other.state_time
         )
-        for key, time, type_, value in zip(other._keys, other._times, other._types, other._values, strict=True):
-            self._insert(key, time, type_, value)
+        self._history.absorb(other._history)
+        self._lowered.absorb(other._lowered)
         for mine, theirs in ((self._seen, other._seen), (self._hidden, other._hidden)):
             for key in theirs:
                 mine.pop(key, None)
@@ -117,13 +142,16 @@ class UserFeatures:
     def to_stored(self) -> dict[str, Any]:
         """Every STORED_USER_FEATURES field by name."""
         return {
-            "history_keys": np.array(self._keys, np.int64),
-            "history_times": np.array(self._times, np.int64),
-            "history_types": np.array(self._types, np.int64),
-            "history_values": np.array(self._values, np.float32),
+            "history_keys": np.array(self._history.keys, np.int64),
+            "history_times": np.array(self._history.times, np.int64),
+            "history_types": np.array(self._history.types, np.int64),
+            "history_values": np.array(self._history.values, np.float32),
+            "lowered_keys": np.array(self._lowered.keys, np.int64),
+            "lowered_times": np.array(self._lowered.times, np.int64),
+            "lowered_types": np.array(self._lowered.types, np.int64),
             "seen_keys": np.fromiter(self._seen, np.int64),
             "hidden_keys": np.fromiter(self._hidden, np.int64),
-            "counters_state": self.slots[0],
+            "counters_state": self.schema.stored_slots(self.slots[0]),
             "state_time_us": int(self.state_time[0]),
             "applied_position": self.applied_position,
             "attributes_json": json.dumps(self.attributes, sort_keys=True),
@@ -139,13 +167,15 @@ class UserFeatures:
             return [] if value is None else np.asarray(value).tolist()
 
         user = cls(schema)
-        user._keys, user._times = column("history_keys"), column("history_times")
-        user._types, user._values = column("history_types"), column("history_values")
+        names = ("history_keys", "history_times", "history_types", "history_values")
+        user._history = _Sequence(HISTORY_LENGTH, *map(column, names))
+        lowered = [column(name) for name in ("lowered_keys", "lowered_times", "lowered_types")]
+        user._lowered = _Sequence(LOWERED_LENGTH, *lowered, [math.nan] * len(lowered[0]))
         user._seen = dict.fromkeys(column("seen_keys"))
         user._hidden = dict.fromkeys(column("hidden_keys"))
-        counters = stored.get("counters_state")
-        if counters is not None and len(counters) == len(schema.slots):
-            user.slots = np.array(counters, np.float64)[None, :]
+        slots = schema.slots_of(stored.get("counters_state"))
+        if slots is not None:
+            user.slots = np.array(slots)[None, :]
         user.state_time = np.array([stored.get("state_time_us") or 0], np.int64)
         user.applied_position = int(stored.get("applied_position") or 0)
         user.attributes = json.loads(stored.get("attributes_json") or "{}")
@@ -162,10 +192,13 @@ class UserFeatures:
         return UserState(
             user_key=user_key,
             found=self.known,
-            history_keys=np.array(self._keys, np.int64),
-            history_times=np.array(self._times, np.int64),
-            history_types=np.array(self._types, np.int64),
-            history_values=np.array(self._values, np.float32),
+            history_keys=np.array(self._history.keys, np.int64),
+            history_times=np.array(self._history.times, np.int64),
+            history_types=np.array(self._history.types, np.int64),
+            history_values=np.array(self._history.values, np.float32),
+            lowered_keys=np.array(self._lowered.keys, np.int64),
+            lowered_times=np.array(self._lowered.times, np.int64),
+            lowered_types=np.array(self._lowered.types, np.int64),
             seen_keys=np.sort(np.fromiter(self._seen, np.int64)),
             hidden_keys=np.sort(np.fromiter(self._hidden, np.int64)),
             dense=self.dense(as_of_us),
@@ -180,6 +213,7 @@ def apply_to_users(
     types: NDArray[np.int64],
     values: NDArray[np.float64],
     times: Times,
+    kinds: EventTypes = BUILT_IN,
 ) -> None:
     """Apply E events given as columns [E], in log order, to users of one schema; rows [E] says to which."""
     schema = users[0].schema
@@ -198,7 +232,7 @@ def apply_to_users(
     columns = (rows.tolist(), keys.tolist(), times.tolist(), types.tolist(), values.tolist())
     for row, key, time, type_, value in zip(*columns, strict=True):
         if key:
-            users[row]._enter(key, time, type_, value)
+            users[row]._enter(key, time, type_, value, kinds)
     for user in users:
         user._trim()
 
@@ -218,11 +252,8 @@ def state_of(
         value = stored.get(name)
         return np.empty(0, kind) if value is None else np.asarray(value, kind)
 
-    counters = stored.get("counters_state")
-    if counters is None or len(counters) != len(schema.slots):
-        slots = schema.empty_slots(1)
-    else:
-        slots = np.asarray(counters, np.float64)[None, :]
+    counters = schema.slots_of(stored.get("counters_state"))
+    slots = schema.empty_slots(1) if counters is None else counters[None, :]
     time_us = stored.get("state_time_us") or 0
     position = stored.get("applied_position") or 0
     attributes = json.loads(stored.get("attributes_json") or "{}")
@@ -234,6 +265,9 @@ def state_of(
         history_times=column("history_times", np.int64),
         history_types=column("history_types", np.int64),
         history_values=column("history_values", np.float32),
+        lowered_keys=column("lowered_keys", np.int64),
+        lowered_times=column("lowered_times", np.int64),
+        lowered_types=column("lowered_types", np.int64),
         seen_keys=np.sort(column("seen_keys", np.int64)),
         hidden_keys=np.sort(column("hidden_keys", np.int64)),
         dense=np.concatenate([dense, one_hot(schema, attributes)]) if schema.user_attributes else dense,
@@ -274,7 +308,7 @@ class ItemFeatures:
 
     def to_stored(self, row: int) -> dict[str, Any]:
         """The item_counters fields of one row."""
-        return {"counters_state": self.slots[row], "state_time_us": int(self.state_time[row])}
+        return {"counters_state": self.schema.stored_slots(self.slots[row]), "state_time_us": int(self.state_time[row])}
 
     def dense(self, as_of_us: int) -> Matrix:
         """Item features float32 [rows, Fi] in schema order, aged to as_of_us."""

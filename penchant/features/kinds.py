@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from penchant.events import EVENT_TYPES
+from penchant.events import BUILT_IN, CODES, EVENT_TYPES
 from penchant.types import Times
 
 DAY_US = 86_400_000_000
@@ -32,6 +32,8 @@ class Slot:
     amount: Literal["one", "value", "valued", "liked", "weight", "time"]
     reduce: Literal["sum", "min", "max"] = "sum"
     half_life_days: float = 0.0
+    weights: tuple[tuple[str, float], ...] = ()
+    """Weights other than the built-in ones, for amount "weight": a slot with other weights is another slot."""
 
     def amounts(self, types: NDArray[np.int64], values: NDArray[np.float64], times: Times) -> NDArray[np.float64]:
         """What E events contribute, float64 [E]; NaN where an event does not count."""
@@ -46,7 +48,7 @@ class Slot:
             case "liked":
                 amount = np.where(np.isnan(values), np.nan, (values >= 4.0).astype(np.float64))
             case "weight":
-                amount = _WEIGHTS[types]
+                amount = _weights(self.weights)[types]
             case "time":
                 amount = times.astype(np.float64)
         return np.where(counts, amount, np.nan)
@@ -57,16 +59,19 @@ class Slot:
         return {"sum": 0.0, "min": np.inf, "max": -np.inf}[self.reduce]
 
 
-_WEIGHTS = np.zeros(256)
-for _type in EVENT_TYPES.values():
-    _WEIGHTS[_type.code] = _type.weight
+@cache
+def _weights(other: tuple[tuple[str, float], ...]) -> NDArray[np.float64]:
+    weights = BUILT_IN.weights.copy()
+    for name, weight in other:
+        weights[EVENT_TYPES[name].code] = weight
+    return weights
 
 
 @cache
 def _counted_codes(types: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Which event-type codes count, bool [256]; every one for ()."""
-    counted = np.full(256, not types)
-    counted[[EVENT_TYPES[name].code for name in types]] = True
+    """Which event-type codes count, bool [256]; every built-in one for (). What a policy adds, no model has learnt."""
+    counted = np.zeros(CODES, np.bool_)
+    counted[[EVENT_TYPES[name].code for name in types or EVENT_TYPES]] = True
     return counted
 
 

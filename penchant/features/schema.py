@@ -18,8 +18,8 @@ VERSION = 1
 _Float = TypeVar("_Float", np.float32, np.float64)
 
 
-def _decayed(days: float) -> Slot:
-    return Slot(f"weight_{days:g}d", (), "weight", half_life_days=days)
+def _decayed(days: float, weights: tuple[tuple[str, float], ...]) -> Slot:
+    return Slot(f"weight_{days:g}d", (), "weight", half_life_days=days, weights=weights)
 
 
 _EVENTS = Slot("events", ("click", "like", "purchase", "rating", "play"), "one")
@@ -45,6 +45,9 @@ class FeatureSchema:
     value_bounds: Mapping[str, tuple[float, float]] | None = None
     """Lowest and highest value that training saw, by event type: see usable_values. None: not known, no bounds."""
 
+    event_weights: Mapping[str, float] = field(default_factory=dict)
+    """Weights of event types that the models were trained with, where they are not the built-in ones."""
+
     @classmethod
     def default(
         cls,
@@ -54,10 +57,19 @@ class FeatureSchema:
         item_attributes: Mapping[str, tuple[str, ...]],
         user_attributes: Mapping[str, tuple[str, ...]],
         value_bounds: Mapping[str, tuple[float, float]] | None = None,
+        event_weights: Mapping[str, float] | None = None,
     ) -> "FeatureSchema":
         """The schema for a dataset; attributes of more than 64 values are left to the embeddings."""
         small = {n: tuple(v) for n, v in sorted(user_attributes.items()) if 0 < len(v) <= 64}
-        return cls(has_times, has_values, small, tuple(sorted(item_attributes))[:8], value_bounds=value_bounds)
+        other = {n: w for n, w in sorted((event_weights or {}).items()) if w != EVENT_TYPES[n].weight}
+        return cls(
+            has_times,
+            has_values,
+            small,
+            tuple(sorted(item_attributes))[:8],
+            value_bounds=value_bounds,
+            event_weights=other,
+        )
 
     def usable_values(self, types: NDArray[np.int64], values: NDArray[_Float]) -> NDArray[_Float]:
         """Values [E] as models may read them, by event-type codes [E]; NaN is none.
@@ -84,6 +96,7 @@ class FeatureSchema:
     @cached_property
     def counters(self) -> tuple[Feature, ...]:
         """Features that rest on slots: the same for users and items."""
+        weights = tuple(self.event_weights.items())
         features: list[Feature] = [
             CounterFeature("events", _EVENTS),
             CounterFeature("shown", _SHOWN),
@@ -96,7 +109,7 @@ class FeatureSchema:
             ]
         if self.has_times:
             features += [
-                *(CounterFeature(f"weight_{d:g}d", _decayed(d)) for d in (1.0, 7.0, 30.0)),
+                *(CounterFeature(f"weight_{d:g}d", _decayed(d, weights)) for d in (1.0, 7.0, 30.0)),
                 RecencyFeature("since_last", _LAST),
                 RecencyFeature("since_first", _FIRST),
             ]
@@ -152,9 +165,29 @@ class FeatureSchema:
         """Slots of entities without events, float64 [rows, K]."""
         return np.tile(self._starts, (rows, 1))
 
+    @cached_property
+    def _mark(self) -> tuple[float, ...]:
+        """What tells the counters of other weights from those of the built-in ones, which have no mark."""
+        if not self.event_weights:
+            return ()
+        described = json.dumps(sorted(self.event_weights.items())).encode()
+        return (float(int.from_bytes(hashlib.sha256(described).digest()[:6], "big")),)
+
+    def stored_slots(self, slots_K: NDArray[np.float64]) -> NDArray[np.float64]:
+        """One entity's slots as counters_state holds them."""
+        return np.append(slots_K, self._mark) if self._mark else slots_K
+
+    def slots_of(self, stored: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """Back from stored_slots(); None for the counters of a schema with other slots or weights: they start anew."""
+        if stored is None or len(stored) != len(self.slots) + len(self._mark):
+            return None
+        if self._mark and stored[-1] != self._mark[0]:
+            return None
+        return np.asarray(stored[: len(self.slots)], np.float64)
+
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, for the manifest and the plan."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "event_weights" or value}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "FeatureSchema":
@@ -164,7 +197,13 @@ class FeatureSchema:
         if bounds is not None:
             bounds = {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
         return cls(
-            raw["has_times"], raw["has_values"], attributes, tuple(raw["item_attributes"]), raw["version"], bounds
+            raw["has_times"],
+            raw["has_values"],
+            attributes,
+            tuple(raw["item_attributes"]),
+            raw["version"],
+            bounds,
+            {name: float(weight) for name, weight in raw.get("event_weights", {}).items()},
         )
 
     def fingerprint(self) -> str:
@@ -174,6 +213,7 @@ class FeatureSchema:
             "user": self.user_dense_names,
             "item": self.item_dense_names,
             "pair": self.pair_dense_names,
-            "slots": [asdict(slot) for slot in self.slots],
+            # Without the field that slots did not have before there were other weights.
+            "slots": [{n: v for n, v in asdict(slot).items() if n != "weights" or v} for slot in self.slots],
         }
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]

@@ -23,6 +23,9 @@ STORED_USER_FEATURES: tuple[StoredFeature, ...] = (
     StoredFeature("user_counters", "state_time_us", "int64"),
     StoredFeature("user_counters", "applied_position", "int64"),
     StoredFeature("user_attributes", "attributes_json", "string"),
+    StoredFeature("user_lowered", "lowered_keys", "int64[]"),
+    StoredFeature("user_lowered", "lowered_times", "int64[]"),
+    StoredFeature("user_lowered", "lowered_types", "int64[]"),
     StoredFeature("user_identity", "merged_into", "int64"),
 )
 

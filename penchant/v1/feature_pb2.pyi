@@ -19,7 +19,7 @@ FEATURE_STATUS_NOT_FOUND: FeatureStatus
 FEATURE_STATUS_OUTSIDE_MAX_AGE: FeatureStatus
 
 class UserState(_message.Message):
-    __slots__ = ("user_key", "status", "history_keys", "history_times", "history_types", "history_values", "seen_keys", "hidden_keys", "dense", "applied_position", "merged_from")
+    __slots__ = ("user_key", "status", "history_keys", "history_times", "history_types", "history_values", "seen_keys", "hidden_keys", "dense", "applied_position", "merged_from", "lowered_keys", "lowered_times", "lowered_types")
     USER_KEY_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_KEYS_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,9 @@ class UserState(_message.Message):
     DENSE_FIELD_NUMBER: _ClassVar[int]
     APPLIED_POSITION_FIELD_NUMBER: _ClassVar[int]
     MERGED_FROM_FIELD_NUMBER: _ClassVar[int]
+    LOWERED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    LOWERED_TIMES_FIELD_NUMBER: _ClassVar[int]
+    LOWERED_TYPES_FIELD_NUMBER: _ClassVar[int]
     user_key: int
     status: FeatureStatus
     history_keys: bytes
@@ -42,7 +45,10 @@ class UserState(_message.Message):
     dense: bytes
     applied_position: int
     merged_from: int
-    def __init__(self, user_key: _Optional[int] = ..., status: _Optional[_Union[FeatureStatus, str]] = ..., history_keys: _Optional[bytes] = ..., history_times: _Optional[bytes] = ..., history_types: _Optional[bytes] = ..., history_values: _Optional[bytes] = ..., seen_keys: _Optional[bytes] = ..., hidden_keys: _Optional[bytes] = ..., dense: _Optional[bytes] = ..., applied_position: _Optional[int] = ..., merged_from: _Optional[int] = ...) -> None: ...
+    lowered_keys: bytes
+    lowered_times: bytes
+    lowered_types: bytes
+    def __init__(self, user_key: _Optional[int] = ..., status: _Optional[_Union[FeatureStatus, str]] = ..., history_keys: _Optional[bytes] = ..., history_times: _Optional[bytes] = ..., history_types: _Optional[bytes] = ..., history_values: _Optional[bytes] = ..., seen_keys: _Optional[bytes] = ..., hidden_keys: _Optional[bytes] = ..., dense: _Optional[bytes] = ..., applied_position: _Optional[int] = ..., merged_from: _Optional[int] = ..., lowered_keys: _Optional[bytes] = ..., lowered_times: _Optional[bytes] = ..., lowered_types: _Optional[bytes] = ...) -> None: ...
 
 class ItemChange(_message.Message):
     __slots__ = ("position", "item_key", "item_id", "deleted", "available", "attributes_json", "created_us")

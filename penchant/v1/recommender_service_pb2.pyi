@@ -120,32 +120,42 @@ class RecommendItemsResponse(_message.Message):
     def __init__(self, recommendation_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[RecommendedItem, _Mapping]]] = ..., versions: _Optional[_Union[AnswerVersions, _Mapping]] = ..., degraded_stages: _Optional[_Iterable[str]] = ..., token_satisfied: _Optional[bool] = ...) -> None: ...
 
 class RecommendSimilarItemsRequest(_message.Message):
-    __slots__ = ("item_id", "tenant", "max_items", "filter", "excluded_item_ids", "placement")
+    __slots__ = ("item_id", "tenant", "max_items", "filter", "excluded_item_ids", "placement", "user_id", "anonymous_id", "device_id", "token")
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     MAX_ITEMS_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     EXCLUDED_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    ANONYMOUS_ID_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     tenant: str
     max_items: int
     filter: _candidate_pb2.ItemFilter
     excluded_item_ids: _containers.RepeatedScalarFieldContainer[str]
     placement: str
-    def __init__(self, item_id: _Optional[str] = ..., tenant: _Optional[str] = ..., max_items: _Optional[int] = ..., filter: _Optional[_Union[_candidate_pb2.ItemFilter, _Mapping]] = ..., excluded_item_ids: _Optional[_Iterable[str]] = ..., placement: _Optional[str] = ...) -> None: ...
+    user_id: str
+    anonymous_id: str
+    device_id: str
+    token: _event_pb2.WriteToken
+    def __init__(self, item_id: _Optional[str] = ..., tenant: _Optional[str] = ..., max_items: _Optional[int] = ..., filter: _Optional[_Union[_candidate_pb2.ItemFilter, _Mapping]] = ..., excluded_item_ids: _Optional[_Iterable[str]] = ..., placement: _Optional[str] = ..., user_id: _Optional[str] = ..., anonymous_id: _Optional[str] = ..., device_id: _Optional[str] = ..., token: _Optional[_Union[_event_pb2.WriteToken, _Mapping]] = ...) -> None: ...
 
 class RecommendSimilarItemsResponse(_message.Message):
-    __slots__ = ("recommendation_id", "items", "versions", "degraded_stages")
+    __slots__ = ("recommendation_id", "items", "versions", "degraded_stages", "token_satisfied")
     RECOMMENDATION_ID_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_STAGES_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_SATISFIED_FIELD_NUMBER: _ClassVar[int]
     recommendation_id: str
     items: _containers.RepeatedCompositeFieldContainer[RecommendedItem]
     versions: AnswerVersions
     degraded_stages: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, recommendation_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[RecommendedItem, _Mapping]]] = ..., versions: _Optional[_Union[AnswerVersions, _Mapping]] = ..., degraded_stages: _Optional[_Iterable[str]] = ...) -> None: ...
+    token_satisfied: bool
+    def __init__(self, recommendation_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[RecommendedItem, _Mapping]]] = ..., versions: _Optional[_Union[AnswerVersions, _Mapping]] = ..., degraded_stages: _Optional[_Iterable[str]] = ..., token_satisfied: _Optional[bool] = ...) -> None: ...
 
 class RecommendSimilarUsersRequest(_message.Message):
     __slots__ = ("user_id", "tenant", "max_users")

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from penchant.errors import ConfigError
 from penchant.event_log import check_url
 from services.runtime.config import ServerSettings
+from services.runtime.policy_file import DEFAULT_POLICY
 
 
 class FeatureStoreSettings(ServerSettings):
@@ -26,6 +27,8 @@ class FeatureStoreSettings(ServerSettings):
     """A Feast repository of your own to serve by FetchFeatures: its plan, by `python -m feature_repo compile`."""
     other_redis: str = Field(default="", repr=False)
     """Where that repository's online store is; empty means the same Redis and database."""
+    policy: Path = DEFAULT_POLICY
+    """The front door's policy file: its event types are those that are taken. Read again when it changes."""
     log: str = Field(default="log", repr=False)
     """Where the event and item logs are, one process writes them: a folder, redis://host:port/db?stream=penchant or
     kafka://host:port/topic."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from penchant.errors import InvalidArgument, StoreUnavailable
 from penchant.event_log import ITEMS, open_event_log
-from penchant.events import Event
+from penchant.events import BUILT_IN, Event, EventTypes
 from penchant.features import FeatureSchema, state_of
 from penchant.leaves import FetchedUsers
 from penchant.types import Keys
@@ -53,8 +53,9 @@ class FeatureStore:
         report: Callable[[str], None] = lambda message: None,
         others: Sequence[OnlineStore] = (),
         reached: Callable[[str], None] = lambda point: None,
+        event_types: Callable[[], EventTypes] = lambda: BUILT_IN,
     ) -> None:
-        """log: where logs are, see penchant.event_log.open.
+        """log: where logs are, see penchant.event_log.open. event_types: those of the policy in force.
 
         others: stores of Feast repositories that are read by name and never written. reached: see crash_points.py.
         """
@@ -62,7 +63,8 @@ class FeatureStore:
         self._others = others
         self._schema = schema
         self._log = log
-        projector = Projector(store, schema)
+        self._event_types = event_types
+        projector = Projector(store, schema, event_types)
         self.ingestion = Ingestion(
             projector, log, max_backlog, deduplication_events, report, reached, self._restore_items
         )
@@ -186,7 +188,8 @@ class FeatureStore:
     def begin_events(self, events: Sequence[Event], now_us: int) -> Begun:
         """What write_events() waits for; batches are taken in the order of the calls. Raises as it does, at once."""
         check_batch(len(events), "events")
-        taken, rejections = _checked(events, lambda event: check_event(event, now_us))
+        kinds = self._event_types()
+        taken, rejections = _checked(events, lambda event: check_event(event, now_us, kinds))
         wanted = [event for event in taken if event.consent != CONSENT_NONE]
         begun = self.ingestion.begin(wanted) if wanted else None
         self.dropped_without_consent += len(taken) - len(wanted)

@@ -6,6 +6,7 @@ from penchant.bundle import Manifest
 from penchant.errors import ConfigError
 from penchant.features import STORED_ITEM_FEATURES, STORED_USER_FEATURES, FeatureSchema
 from penchant.features.plan import Plan
+from penchant.policy import Policy
 from services.feature_store.config import FeatureStoreSettings
 from services.feature_store.connection import RedisAddress
 from services.feature_store.crash_points import crash_points
@@ -60,8 +61,10 @@ def newest_schema(holder: BundleHolder[FeatureSchema]) -> Callable[[], FeatureSc
     return lambda: holder.newest if holder.versions else BEFORE_BUNDLES
 
 
-def open_leaf(settings: FeatureStoreSettings, schema: Callable[[], FeatureSchema]) -> FeatureStore:
-    """The leaf; `schema` gives the feature schema in force."""
+def open_leaf(
+    settings: FeatureStoreSettings, schema: Callable[[], FeatureSchema], policy: Callable[[], Policy]
+) -> FeatureStore:
+    """The leaf; `schema` gives the feature schema in force, `policy` the policy."""
     return FeatureStore(
         open_store(settings),
         schema,
@@ -71,4 +74,5 @@ def open_leaf(settings: FeatureStoreSettings, schema: Callable[[], FeatureSchema
         lambda message: _log.warning("ingestion", problem=message),
         other_stores(settings),
         crash_points(),
+        lambda: policy().event_types,
     )

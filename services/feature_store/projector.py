@@ -12,19 +12,23 @@ from typing import Any
 import numpy as np
 
 from penchant.errors import LogError
-from penchant.events import EVENT_TYPES, Event
+from penchant.events import BUILT_IN, Event, EventTypes
 from penchant.features import STORED_USER_FEATURES, FeatureSchema, UserFeatures, apply_to_users
 from penchant.features.kinds import accumulate
 from penchant.types import Keys
 from services.feature_store.column import arrays, blobs, scalars
-from services.feature_store.identities import MERGED_INTO, roots_of
+from services.feature_store.identities import roots_of
 from services.feature_store.store import OnlineStore
 from services.feature_store.writes import CONSENT_PERSONALISATION, IdentityMerge, UserWrite
 
 USER_FEATURES = tuple(f"{stored.view}:{stored.name}" for stored in STORED_USER_FEATURES)
 USER_NAMES = tuple(stored.name for stored in STORED_USER_FEATURES)
-_ATTRIBUTES = "user_attributes:attributes_json"
-_EVENT_FEATURES = tuple(name for name in USER_FEATURES if name not in (_ATTRIBUTES, MERGED_INTO))
+_VIEWS = {
+    view: tuple(f"{view}:{stored.name}" for stored in STORED_USER_FEATURES if stored.view == view)
+    for view in dict.fromkeys(stored.view for stored in STORED_USER_FEATURES)
+}
+_DESCRIBED = ("user_attributes", "user_identity")
+"""Views whose values are as of when they were written, not as of the newest event."""
 _DTYPES = {f"{stored.view}:{stored.name}": stored.dtype for stored in STORED_USER_FEATURES}
 _ITEM_FEATURES = ("item_counters:counters_state", "item_counters:state_time_us", "item_counters:applied_position")
 _CHECKPOINT = ("user_counters:applied_position", "user_counters:state_time_us")
@@ -38,11 +42,17 @@ Entry = Event | UserWrite | IdentityMerge
 
 
 class Projector:
-    """Writes users and item counters. schema gives the feature schema in force."""
+    """Writes users and item counters. schema gives the feature schema in force, kinds the event types."""
 
-    def __init__(self, store: OnlineStore, schema: Callable[[], FeatureSchema]) -> None:
+    def __init__(
+        self,
+        store: OnlineStore,
+        schema: Callable[[], FeatureSchema],
+        kinds: Callable[[], EventTypes] = lambda: BUILT_IN,
+    ) -> None:
         self._store = store
         self._schema = schema
+        self._kinds = kinds
         self._writer = 0
         """A number that no other process has, and that rises from start to start: the newest owns the store."""
 
@@ -110,15 +120,14 @@ class Projector:
             return  # Merged before, or a circle: nothing changes, in every replay alike.
         keys = np.array([into_root, root], np.int64)
         user, other = await self._read_users(schema, keys)
-        attributes_us = max(merge.ingest_time_us, 1)
+        described_us = max(merge.ingest_time_us, 1)
         if user.applied_position < position:
             user.absorb(other)
             user.applied_position = position
-            features = tuple(name for name in USER_FEATURES if name != MERGED_INTO)
-            await self._write(keys, [user, other], [0], features, {0: attributes_us})
+            await self._write(keys, [user, other], {0: set(_VIEWS) - {"user_identity"}}, {0: described_us})
         gone = UserFeatures.empty(schema)
         gone.merged_into, gone.applied_position, gone.state_time = into_root, position, other.state_time
-        await self._write(keys, [user, gone], [1], USER_FEATURES, {1: attributes_us})
+        await self._write(keys, [user, gone], {1: set(_VIEWS)}, {1: described_us})
 
     async def _apply_run(self, schema: FeatureSchema, entries: Sequence[tuple[int, Event | UserWrite]]) -> None:
         if not entries:
@@ -149,7 +158,9 @@ class Projector:
         self, schema: FeatureSchema, keys: Keys, entries: Sequence[Sequence[tuple[int, Event | UserWrite]]]
     ) -> None:
         users = await self._read_users(schema, keys)
-        acted: dict[int, None] = {}
+        kinds = self._kinds()
+        changed: dict[int, set[str]] = {}
+        """Views to write, by place; the position goes with all of them."""
         described: dict[int, int] = {}
         rows, events = [], []
         for i, (user, mine) in enumerate(zip(users, entries, strict=True)):
@@ -159,19 +170,15 @@ class Projector:
                 if isinstance(entry, Event):
                     rows.append(i)
                     events.append(entry)
-                    acted[i] = None
+                    changed.setdefault(i, {"user_counters"}).update(_views_of(entry, kinds))
                 else:
+                    changed.setdefault(i, {"user_counters"}).add("user_attributes")
                     user.set_attributes(entry.texts())
                     described[i] = entry.ingest_time_us
             user.applied_position = max(user.applied_position, mine[-1][0])
         if events:
-            apply_to_users(users, np.array(rows, np.int64), *_event_columns(events))
-        await self._write(keys, users, [i for i in acted if i not in described], _EVENT_FEATURES, described)
-        await self._write(keys, users, [i for i in described if i in acted], USER_FEATURES, described)
-        # The position goes with the attributes, but a user who never acted has no sequences to write.
-        only = [i for i in described if i not in acted]
-        counters = [name for name in USER_FEATURES if name.startswith("user_counters:")]
-        await self._write(keys, users, only, [*counters, _ATTRIBUTES], described)
+            apply_to_users(users, np.array(rows, np.int64), *_event_columns(events, kinds), kinds)
+        await self._write(keys, users, changed, described)
 
     async def _read_users(self, schema: FeatureSchema, keys: Keys) -> list[UserFeatures]:
         columns = await self._store.read(USER_FEATURES, keys, 0)
@@ -182,21 +189,21 @@ class Projector:
         self,
         keys: Keys,
         users: Sequence[UserFeatures],
-        places: Sequence[int],
-        features: Sequence[str],
-        described: dict[int, int],
+        changed: Mapping[int, set[str]],
+        described: Mapping[int, int],
     ) -> None:
-        if not places:
-            return
-        stored = [users[i].to_stored() for i in places]
-        columns = {name: _column(_DTYPES[name], [row[name.split(":")[1]] for row in stored]) for name in features}
-        state_times = np.array([row["state_time_us"] for row in stored], np.int64)
-        written = np.array([described.get(i, 0) for i in places], np.int64)
-        times = {
-            view: written if view in ("user_attributes", "user_identity") else state_times
-            for view in dict.fromkeys(name.split(":")[0] for name in features)
-        }
-        await self._store.write(keys[list(places)], columns, times)
+        """Write views of users by place; all of one user in one command."""
+        alike: dict[frozenset[str], list[int]] = {}
+        for place, views in changed.items():
+            alike.setdefault(frozenset(views), []).append(place)
+        for together, places in alike.items():
+            stored = [users[i].to_stored() for i in places]
+            features = [name for view in _VIEWS if view in together for name in _VIEWS[view]]
+            columns = {name: _column(_DTYPES[name], [row[name.split(":")[1]] for row in stored]) for name in features}
+            state_times = np.array([row["state_time_us"] for row in stored], np.int64)
+            written = np.array([described.get(i, 0) for i in places], np.int64)
+            times = {view: written if view in _DESCRIBED else state_times for view in together}
+            await self._store.write(keys[places], columns, times)
 
     async def _apply_items(self, schema: FeatureSchema, entries: Sequence[tuple[int, Event]]) -> None:
         if not entries:
@@ -204,16 +211,16 @@ class Projector:
         keys, rows = np.unique(np.array([event.item_key for _, event in entries], np.int64), return_inverse=True)
         positions = np.array([position for position, _ in entries], np.int64)
         counters, times, applied = await self._store.read(_ITEM_FEATURES, keys, 0)
-        width = len(schema.slots)
         slots = schema.empty_slots(len(keys))
         for i, cell in enumerate(counters.cells()):
-            if cell is not None and len(cell) == width:
-                slots[i] = cell
+            known = schema.slots_of(cell)
+            if known is not None:
+                slots[i] = known
         fresh = positions > applied.values[rows]
         if not fresh.any():
             return
         chosen = np.flatnonzero(fresh)
-        _, types, values, event_times = _event_columns([entries[i][1] for i in chosen.tolist()])
+        _, types, values, event_times = _event_columns([entries[i][1] for i in chosen.tolist()], self._kinds())
         values = schema.usable_values(types, values)
         slots, state = accumulate(
             schema.slots, slots, times.values.astype(np.int64), rows[chosen], types, values, event_times
@@ -224,7 +231,7 @@ class Projector:
         await self._store.write(
             keys[touched],
             {
-                _ITEM_FEATURES[0]: arrays("float64[]", list(slots[touched])),
+                _ITEM_FEATURES[0]: arrays("float64[]", [schema.stored_slots(slots[i]) for i in touched.tolist()]),
                 _ITEM_FEATURES[1]: scalars("int64", state[touched]),
                 _ITEM_FEATURES[2]: scalars("int64", newest[touched]),
             },
@@ -237,11 +244,21 @@ def counts_for_items(event: Event) -> bool:
     return bool(event.item_key) and "evaluation" not in event.context and event.consent != CONSENT_PERSONALISATION
 
 
-def _event_columns(events: Sequence[Event]) -> tuple[Any, Any, Any, Any]:
+def _views_of(event: Event, kinds: EventTypes) -> tuple[str, ...]:
+    """Views of its user that an event changes."""
+    kind = kinds.get(event.event_type)
+    if kind is not None and event.item_key and kind.lowers:
+        return ("user_lowered",)
+    if kind is not None and event.item_key and (kind.in_history or kind.hides):
+        return ("user_sequences",)
+    return ()
+
+
+def _event_columns(events: Sequence[Event], kinds: EventTypes) -> tuple[Any, Any, Any, Any]:
     """Item keys, type codes, values and times of events, each [E]."""
     return (
         np.array([event.item_key for event in events], np.int64),
-        np.array([EVENT_TYPES[event.event_type].code for event in events], np.int64),
+        kinds.codes(events),
         np.array([event.value for event in events], np.float64),
         np.array([event.event_time_us for event in events], np.int64),
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penchant.errors import InvalidArgument
-from penchant.events import EVENT_TYPES, Event
+from penchant.events import BUILT_IN, Event, EventTypes
 from services.feature_store.writes import IdentityMerge, ItemWrite, UserWrite
 
 MAX_BATCH = 1000
@@ -29,7 +29,7 @@ def check_batch(count: int, field: str) -> None:
         raise InvalidArgument(field, f"holds {count}, at most {MAX_BATCH}: send several batches")
 
 
-def check_event(event: Event, now_us: int) -> None:
+def check_event(event: Event, now_us: int, kinds: EventTypes = BUILT_IN) -> None:
     """Raises InvalidArgument for the first field out of bounds."""
     for field, value, limit in (
         ("event_id", event.event_id, 128),
@@ -46,9 +46,13 @@ def check_event(event: Event, now_us: int) -> None:
             _check_id(field, value, limit)
     if not (event.user_id or event.anonymous_id or event.device_id):
         raise InvalidArgument("user_id", "is empty: give user_id, anonymous_id or device_id")
-    kind = EVENT_TYPES.get(event.event_type)
-    if kind is None:
-        raise InvalidArgument("event_type", f"{event.event_type[:64]!r} is unknown: one of {', '.join(EVENT_TYPES)}")
+    kind = kinds.get(event.event_type)
+    if kind is None or kind.retired:
+        taken = ", ".join(name for name, known in kinds.by_name.items() if not known.retired)
+        what = "unknown" if kind is None else "retired"
+        raise InvalidArgument(
+            "event_type", f"{event.event_type[:64]!r} is {what}: one of {taken}, or name it in the policy"
+        )
     if not event.item_id and kind.needs_item:
         raise InvalidArgument("item_id", f"is empty: a {event.event_type} needs the item it is about")
     if math.isinf(event.value):

@@ -19,7 +19,6 @@ from services.recommender.assembly import assemble, open_exposures
 from services.recommender.catalogue import Catalogue
 from services.recommender.config import RecommenderSettings
 from services.recommender.leaves import GrpcFeatureLeaf, GrpcRankingLeaf, GrpcRetrievalLeaf, leaf_versions
-from services.recommender.policy_file import PolicyFile
 from services.recommender.server import SERVICES, IngestionForwarder, RecommenderServicer, register_recommender
 from services.recommender.status import front_door_status
 from services.recommender.versions import BundleChoice
@@ -29,6 +28,7 @@ from services.runtime.channels import open_channel, token_metadata
 from services.runtime.config import load
 from services.runtime.items import ItemFeed, watch_feature_store
 from services.runtime.loaded import load_bundle
+from services.runtime.policy_file import PolicyFile
 from services.runtime.readiness import readiness
 from services.runtime.server import run, serve
 

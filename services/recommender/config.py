@@ -5,8 +5,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from services.runtime.config import ServerSettings
-
-DEFAULT_POLICY = Path(__file__).with_name("policy.toml")
+from services.runtime.policy_file import DEFAULT_POLICY
 
 
 class FrontDoorSettings(ServerSettings):

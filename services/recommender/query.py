@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.events import BUILT_IN
 from penchant.item_table import ItemTable
 from penchant.leaves import Candidates, Condition, UserState
 from penchant.policy import Placement
@@ -49,6 +50,8 @@ class Query:
     ranked: bool = True
     sources: tuple[str, ...] = ()
     return_features: bool = False
+    event_weights: NDArray[np.float64] = field(default_factory=lambda: BUILT_IN.weights)
+    """The policy's weight of each event-type code."""
     user: UserState = field(default_factory=lambda: UserState(0))
     events_applied_through: int = 0
     token_satisfied: bool = True

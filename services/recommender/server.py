@@ -15,8 +15,8 @@ from services.recommender import wire
 from services.recommender.catalogue import Catalogue
 from services.recommender.deadline import Deadline
 from services.recommender.front_door import FrontDoor
-from services.recommender.policy_file import PolicyFile
 from services.runtime.channels import Metadata
+from services.runtime.policy_file import PolicyFile
 from services.runtime.wire_errors import error_of
 
 Context = grpc.aio.ServicerContext[Any, Any]

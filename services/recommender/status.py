@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from penchant.errors import UnknownBundle
 from services.recommender.front_door import FrontDoor
-from services.recommender.policy_file import PolicyFile
 from services.recommender.side_effects.exposure import ExposureLog
+from services.runtime.policy_file import PolicyFile
 from services.runtime.status import StatusSnapshot
 
 

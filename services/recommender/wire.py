@@ -82,11 +82,18 @@ def items_query(request: messages.RecommendItemsRequest, frame: Frame) -> Query:
         last_bundle=frame.last_bundle,
         sources=tuple(request.sources) or placement.sources,
         return_features=ranked and sampled(frame.recommendation_id, frame.features_rate),
+        event_weights=frame.policy.event_types.weights,
     )
 
 
 def similar_items_query(request: messages.RecommendSimilarItemsRequest, frame: Frame) -> Query:
-    """The query of a RecommendSimilarItems: a stranger's, about an item. Raises InvalidArgument."""
+    """The query of a RecommendSimilarItems: about an item; of the user only what they hid or skipped counts.
+
+    Raises InvalidArgument.
+    """
+    for name in ("user_id", "anonymous_id", "device_id"):
+        validate.check_text(name, getattr(request, name))
+    validate.check_position("token.position", request.token.position)
     validate.check_text("item_id", request.item_id, required=True)
     validate.check_text("tenant", request.tenant, validate.MAX_SHORT_BYTES)
     validate.check_text("placement", request.placement, validate.MAX_SHORT_BYTES)
@@ -96,7 +103,7 @@ def similar_items_query(request: messages.RecommendSimilarItemsRequest, frame: F
     validate.check_conditions(conditions)
     return Query(
         recommendation_id=frame.recommendation_id,
-        user_key=0,
+        user_key=ids.identity_key(request.tenant, request.user_id, request.anonymous_id, request.device_id),
         max_items=request.max_items,
         as_of_us=frame.now_us,
         catalogue=frame.catalogue,
@@ -110,6 +117,9 @@ def similar_items_query(request: messages.RecommendSimilarItemsRequest, frame: F
         conditions=conditions,
         excluded_keys=_keys(request.tenant, request.excluded_item_ids),
         similar_to=_keys(request.tenant, [request.item_id]),
+        include_seen=True,
+        minimum_position=request.token.position,
+        event_weights=frame.policy.event_types.weights,
         ranked=False,
     )
 
@@ -152,6 +162,7 @@ def similar_items_response(slate: Slate) -> messages.RecommendSimilarItemsRespon
         items=_items(slate),
         versions=_versions(slate.query, slate.item_table_position),
         degraded_stages=slate.query.degraded.stages,
+        token_satisfied=slate.query.token_satisfied,
     )
 
 

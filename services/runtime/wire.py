@@ -43,6 +43,9 @@ def user_state_to_proto(user: UserState) -> feature_pb2.UserState:
         dense=pack(user.dense, np.float32),
         applied_position=user.applied_position,
         merged_from=user.merged_from,
+        lowered_keys=pack(user.lowered_keys, np.int64),
+        lowered_times=pack(user.lowered_times, np.int64),
+        lowered_types=pack(user.lowered_types, np.int64),
     )
 
 
@@ -55,6 +58,13 @@ def user_state_from_proto(message: feature_pb2.UserState, field: str = "user") -
     for name, column in (("times", times), ("types", types), ("values", values)):
         if len(column) != len(keys):
             raise InvalidArgument(f"{field}.history_{name}", f"{len(column)} values for {len(keys)} history_keys")
+    lowered = [
+        unpack(getattr(message, f"lowered_{name}"), np.int64, f"{field}.lowered_{name}")
+        for name in ("keys", "times", "types")
+    ]
+    for name, column in zip(("times", "types"), lowered[1:], strict=True):
+        if len(column) != len(lowered[0]):
+            raise InvalidArgument(f"{field}.lowered_{name}", f"{len(column)} values for {len(lowered[0])} lowered_keys")
     return UserState(
         message.user_key,
         message.status == feature_pb2.FEATURE_STATUS_PRESENT,
@@ -66,6 +76,9 @@ def user_state_from_proto(message: feature_pb2.UserState, field: str = "user") -
         unpack(message.hidden_keys, np.int64, f"{field}.hidden_keys"),
         unpack(message.dense, np.float32, f"{field}.dense"),
         message.applied_position,
+        lowered[0],
+        lowered[1],
+        lowered[2],
         message.merged_from,
     )
 

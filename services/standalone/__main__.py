@@ -22,13 +22,13 @@ from services.ranker.leaf import Ranker
 from services.ranker.server import SERVICE as RANKER
 from services.ranker.server import RankerServicer
 from services.recommender.assembly import assemble, open_exposures
-from services.recommender.policy_file import PolicyFile
 from services.recommender.server import RECOMMENDER, RecommenderServicer, register_recommender
 from services.recommender.status import front_door_status
 from services.recommender.versions import BundleChoice
 from services.runtime import logs
 from services.runtime.config import load
 from services.runtime.items import ItemFeed
+from services.runtime.policy_file import PolicyFile
 from services.runtime.readiness import readiness
 from services.runtime.server import run, serve
 from services.runtime.status import StatusSnapshot
@@ -51,7 +51,7 @@ async def main(
     async with contextlib.AsyncExitStack() as stack:
         await holder.start()
         stack.push_async_callback(holder.stop)
-        store = open_leaf(chosen, bundles.schema)
+        store = open_leaf(chosen, bundles.schema, policy.current)
         await store.start(wall_clock_us())
         stack.push_async_callback(store.stop)
         following = asyncio.create_task(follow_items(store, feed))

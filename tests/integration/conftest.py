@@ -92,6 +92,8 @@ def start_stack(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         deployment = Deployment(supervisor, {}, bundles, folder)
         running.append(deployment)
         stored = {"redis": redis, "plan": str(plan), "log": str(folder / "log")}
+        if "policy" in settings:
+            stored["policy"] = settings["policy"]
         shown = {"exposures": str(folder / "exposures"), **settings}
         if kind == "standalone":
             _start(deployment, "standalone", {**stored, **shown})

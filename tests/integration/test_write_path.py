@@ -5,17 +5,32 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penchant.errors import ServiceUnavailable
 from penchant.writes import EventWrite
+from services.runtime.policy_file import DEFAULT_POLICY
 
 
 @pytest.fixture(scope="module", params=["standalone", "separate"])
-def stack(request: Any, start_stack: Any, new_redis: Callable[[], str]) -> Any:
-    return start_stack(request.param, new_redis())
+def kind(request: Any) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def policy(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy file that tests may write to."""
+    path = tmp_path_factory.mktemp("policy") / "policy.toml"
+    path.write_text(DEFAULT_POLICY.read_text())
+    return path
+
+
+@pytest.fixture(scope="module")
+def stack(kind: str, start_stack: Any, new_redis: Callable[[], str], policy: Path) -> Any:
+    return start_stack(kind, new_redis(), policy=str(policy))
 
 
 def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -107,3 +122,55 @@ def test_after_a_merge_every_identity_gets_the_slates_of_one_person(stack: Any) 
         assert slates[0] == slates[1] == slates[2]
         assert not {"i0", "i1", "i2", "i10", "i11", "i12", "i13", "i30", "i40"} & set(slates[0])
         assert len(slates[0]) == 51
+
+
+def test_what_was_hidden_is_in_no_later_slate_of_any_kind(stack: Any) -> None:
+    client = stack.client()
+    client.write_events([EventWrite(event_type="click", user_id="no", item_id=f"i{n}") for n in (1, 2)])
+    shown = items(client.recommend_items(10, user_id="no"))
+    for kind, item in (("hide", shown[0]), ("dislike", shown[1])):
+        token = client.write_events([EventWrite(event_type=kind, user_id="no", item_id=item)]).position
+        slates = [
+            client.recommend_items(60, user_id="no", token=token),
+            client.recommend_items(60, user_id="no", token=token, ranking="retrieval"),
+            client.recommend_items(60, user_id="no", token=token, include_seen=True),
+            client.recommend_items(60, user_id="no", token=token, candidates=[item], sources=["caller", "popular"]),
+            client.recommend_items(60, user_id="no", token=token, placement="diverse"),
+            *(client.recommend_similar_items(f"i{n}", 60, user_id="no", token=token) for n in (1, 2, 3)),
+        ]
+        for slate in slates:
+            assert slate.token_satisfied
+            assert not slate.degraded_stages
+            assert slate.items
+            assert item not in items(slate)
+    assert shown[0] in items(client.recommend_similar_items("i1", 60, user_id="somebody else"))
+
+
+def test_what_was_skipped_sinks(stack: Any) -> None:
+    client = stack.client()
+    client.write_events([EventWrite(event_type="click", user_id="hm", item_id=f"i{n}") for n in (1, 2)])
+    first = items(client.recommend_items(50, user_id="hm"))[0]
+    token = 0
+    for ranking in ("model", "retrieval"):
+        before = items(client.recommend_items(50, user_id="hm", ranking=ranking)).index(first)
+        skips = [EventWrite(event_type="skip", user_id="hm", item_id=first)] * 2
+        token = client.write_events(skips).position
+        assert items(client.recommend_items(50, user_id="hm", ranking=ranking, token=token)).index(first) > before
+
+
+def test_a_type_that_the_policy_names_is_taken_within_seconds_and_a_bad_policy_changes_nothing(
+    stack: Any, policy: Path
+) -> None:
+    client = stack.client()
+    bookmark = EventWrite(event_type="bookmark", user_id="own", item_id="i7")
+    policy.write_text(DEFAULT_POLICY.read_text())
+    until(lambda: client.write_events([bookmark]).rejections)
+    assert "or name it in the policy" in client.write_events([bookmark]).rejections[0].reason
+    policy.write_text(policy.read_text() + "\n[event_types.bookmark]\ncode = 32\nweight = 1.5\nin_history = true\n")
+    until(lambda: client.write_events([bookmark]).accepted)
+    slate = client.recommend_items(60, user_id="own", token=client.write_events([bookmark]).position)
+    assert "i7" not in items(slate)
+    assert not slate.degraded_stages
+    policy.write_text(policy.read_text().replace("code = 32", "code = 33"))
+    time.sleep(1.5)
+    assert client.write_events([bookmark]).accepted == 1

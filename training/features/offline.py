@@ -37,8 +37,9 @@ def write_offline(
     out.mkdir(parents=True, exist_ok=True)
     users = replay_users(dataset, index, schema)
     rows = {
-        "user_sequences": _user_table("user_sequences", users),
-        "user_counters": _user_table("user_counters", users),
+        "user_sequences": _user_table("user_sequences", users, schema),
+        "user_counters": _user_table("user_counters", users, schema),
+        "user_lowered": _user_table("user_lowered", users, schema),
     }
     if history_users:
         chosen = users.users[:history_users]
@@ -55,7 +56,7 @@ def write_offline(
         items.keys,
         items.state_time_us,
         {
-            "counters_state": list(items.counters_state),
+            "counters_state": [schema.stored_slots(slots) for slots in items.counters_state],
             "state_time_us": items.state_time_us,
             "applied_position": np.zeros(len(items.keys), np.int64),
         },
@@ -86,9 +87,9 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
-def _user_table(view: str, users: ReplayedUsers) -> pa.Table:
+def _user_table(view: str, users: ReplayedUsers, schema: FeatureSchema) -> pa.Table:
     columns = {name: getattr(users, name) for name in users.__slots__}
-    columns["counters_state"] = list(users.counters_state)
+    columns["counters_state"] = [schema.stored_slots(slots) for slots in users.counters_state]
     columns["applied_position"] = np.zeros(len(users.keys), np.int64)
     return _table(view, users.keys, users.state_time_us, columns)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from penchant.events import EVENT_TYPES
 from penchant.features import FeatureSchema
+from penchant.features.entity import LOWERED_LENGTH
 from penchant.features.kinds import Slots, accumulate
 from penchant.ids import keys
 from penchant.leaves import HISTORY_LENGTH, SEEN_LENGTH
@@ -20,9 +21,11 @@ from training.evaluation.protocol import TENANT, EventColumns, event_columns
 
 _IN_HISTORY = np.zeros(256, np.bool_)
 _HIDES = np.zeros(256, np.bool_)
+_LOWERS = np.zeros(256, np.bool_)
 for _type in EVENT_TYPES.values():
     _IN_HISTORY[_type.code] = _type.in_history
     _HIDES[_type.code] = _type.hides
+    _LOWERS[_type.code] = _type.lowers
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,9 @@ class ReplayedUsers:
     history_values: Lists
     seen_keys: Lists
     hidden_keys: Lists
+    lowered_keys: Lists
+    lowered_times: Lists
+    lowered_types: Lists
     counters_state: Slots
     state_time_us: Times
 
@@ -74,6 +80,9 @@ def replay_users(dataset: Dataset, index: NDArray[np.int64], schema: FeatureSche
     at = index[history[newest]]
     offsets = _offsets(rows[history[newest]], count)
     hidden = np.flatnonzero(_HIDES[types] & (items != 0))
+    lowers = np.flatnonzero(_LOWERS[types] & (items != 0))
+    lowers = lowers[_newest_of_each(rows[lowers], LOWERED_LENGTH)]
+    lowered = _offsets(rows[lowers], count)
     return ReplayedUsers(
         users,
         keys(TENANT, [dataset.user_ids[user] for user in users.tolist()]),
@@ -83,6 +92,9 @@ def replay_users(dataset: Dataset, index: NDArray[np.int64], schema: FeatureSche
         Lists(offsets, schema.usable_values(columns.types[at], columns.values[at]).astype(np.float32)),
         _distinct(rows[history], items[history], count),
         _distinct(rows[hidden], items[hidden], count),
+        Lists(lowered, items[lowers]),
+        Lists(lowered, columns.times[index[lowers]]),
+        Lists(lowered, types[lowers]),
         slots,
         state_time,
     )

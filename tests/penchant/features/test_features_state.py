@@ -189,3 +189,54 @@ def test_counters_stored_without_bounds_are_read_within_them():
     stored = unbounded.to_stored()
     dense = state_of(BOUNDED, 1, stored, START_US).dense
     assert dense[BOUNDED.user_dense_names.index("mean_value")] == 5.0
+
+
+def test_other_weights_are_another_schema_and_their_counters_are_never_mixed() -> None:
+    def schema(**weights: float) -> FeatureSchema:
+        return FeatureSchema.default(
+            has_times=True, has_values=True, item_attributes={}, user_attributes={}, event_weights=weights
+        )
+
+    plain, heavy, heavier = schema(), schema(purchase=9.0), schema(purchase=10.0)
+    assert schema(purchase=3.0).fingerprint() == plain.fingerprint()
+    assert len({plain.fingerprint(), heavy.fingerprint(), heavier.fingerprint()}) == 3
+    assert FeatureSchema.from_json(json.loads(json.dumps(heavy.to_json()))) == heavy
+    assert "event_weights" not in plain.to_json()
+    code = np.array([EVENT_TYPES["purchase"].code])
+    states = {}
+    for name, kind in {"plain": plain, "heavy": heavy}.items():
+        user = UserFeatures.empty(kind)
+        user.apply_columns(np.array([1]), code, np.array([np.nan]), np.array([DAY_US]))
+        states[name] = user.to_stored()
+    weighs = [slot.name for slot in plain.slots].index("weight_30d")
+    assert states["plain"]["counters_state"][weighs] == 3.0
+    assert states["heavy"]["counters_state"][weighs] == 9.0
+    again = UserFeatures.from_stored(heavy, states["heavy"])
+    assert again.slots[0, weighs] == 9.0
+    for stored, read in (("plain", heavy), ("heavy", plain), ("heavy", heavier)):
+        anew = UserFeatures.from_stored(read, states[stored])
+        assert np.array_equal(anew.slots, read.empty_slots(1))
+        assert anew.to_stored()["history_keys"].tolist() == [1]
+
+
+def test_the_fingerprint_of_a_schema_without_other_weights_is_what_it_was() -> None:
+    assert BOUNDED.fingerprint() == "e8dbd92efb073938"
+
+
+def test_a_type_of_a_policys_own_changes_no_counter_that_a_model_reads() -> None:
+    user = replayed([(1, 5, 40, float("nan")), (2, 6, EVENT_TYPES["click"].code, float("nan"))])
+    alone = replayed([(2, 6, EVENT_TYPES["click"].code, float("nan"))])
+    assert np.array_equal(user.slots, alone.slots)
+
+
+def test_what_was_skipped_is_kept_by_time_and_the_oldest_is_forgotten() -> None:
+    skip = EVENT_TYPES["skip"].code
+    times = [*range(250, 0, -1), 999]
+    user = replayed([(time, 1000 + time, skip, float("nan")) for time in times])
+    stored = user.to_stored()
+    times = stored["lowered_times"] - START_US
+    assert times.tolist() == [*range(52, 251), 999]
+    assert stored["lowered_keys"].tolist() == [1000 + time for time in times.tolist()]
+    assert len(stored["history_keys"]) == len(stored["seen_keys"]) == 0
+    again = UserFeatures.from_stored(SCHEMA, stored).state(1, 10)
+    assert again.lowered_types.tolist() == [skip] * 200

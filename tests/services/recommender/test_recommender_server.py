@@ -16,11 +16,11 @@ from penchant.v1 import event_pb2, ingestion_service_pb2, ingestion_service_pb2_
 from penchant.v1 import recommender_service_pb2 as messages
 from penchant.v1 import recommender_service_pb2_grpc as rpc
 from penchant.writes import EventWrite
-from services.recommender.config import DEFAULT_POLICY, FrontDoorSettings
-from services.recommender.policy_file import PolicyFile
+from services.recommender.config import FrontDoorSettings
 from services.recommender.server import SERVICES, IngestionForwarder, RecommenderServicer, register_recommender
 from services.recommender.status import front_door_status
 from services.runtime.channels import open_channel
+from services.runtime.policy_file import DEFAULT_POLICY, PolicyFile
 from services.runtime.server import serve
 
 NOW_US = 1_700_000_000_000_000

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from penchant.errors import ConfigError, ServiceUnavailable, UnknownBundle
-from services.recommender.policy_file import PolicyFile
 from services.recommender.versions import BundleChoice
+from services.runtime.policy_file import PolicyFile
 
 POLICY = "format = 1\n[placements.default]\n"
 

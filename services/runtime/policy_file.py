@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from penchant.errors import ConfigError
-from penchant.policy import Policy, read_policy
+from penchant.policy import Policy, check_succession, read_policy
 from services.runtime.logs import logger
 
 _log = logger("policy")
 _LOOK_EVERY_S = 1.0
+DEFAULT_POLICY = Path(__file__).with_name("policy.toml")
 
 
 class PolicyFile:
@@ -36,7 +37,9 @@ class PolicyFile:
             return
         self._stamp = stamp
         try:
-            self._policy = read_policy(_text(self._path), str(self._path))
+            read = read_policy(_text(self._path), str(self._path))
+            check_succession(self._policy.event_types, read.event_types, str(self._path))
+            self._policy = read
             self.refused = ""
         except ConfigError as error:
             self.refused = str(error)
