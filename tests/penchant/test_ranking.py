@@ -172,3 +172,10 @@ def test_values_stored_without_bounds_are_read_within_them() -> None:
         inputs.append(ranker_inputs(user, candidates_of([4, 5]), table, bounded, 6, DAY_US * 11))
     for name in ("history_signals", "pair_dense"):
         assert np.array_equal(inputs[0][name], inputs[1][name]), name
+
+
+def test_a_type_of_a_policys_own_is_unknown_to_the_models() -> None:
+    table, _ = table_of(0)
+    user = replace(user_of([0, 1, 2]), history_types=np.array([3, 40, 255]))
+    inputs = ranker_inputs(user, candidates_of([4, 5]), table, SCHEMA, 6, DAY_US * 11)
+    assert inputs["history_types"].tolist() == [[0, 0, 0, 3, 0, 0]]
