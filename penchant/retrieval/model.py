@@ -16,6 +16,7 @@ from penchant.item_table import ItemTable
 from penchant.leaves import Candidates
 from penchant.mapped import mapped
 from penchant.retrieval.co_visitation import CoVisitation
+from penchant.retrieval.delta import DeltaSearch
 from penchant.retrieval.rows import distinct, first, look_up, of_bundled, union
 from penchant.retrieval.search import Search, best, merged
 from penchant.retrieval.settings import RetrievalSettings
@@ -64,6 +65,10 @@ class RetrievalModel:
     search: Search
     delta_rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Rows that came after the bundle, newest first; see over()."""
+    delta: DeltaSearch = field(init=False)
+    """Searches those rows; one for all that over() makes of a model."""
+    late_search: Search | None = None
+    """delta's, over the table that over() was given."""
     _popular_order: Rows = field(init=False)
     """Popular rows of every window in turn, the shortest window first, each row once."""
     _fresh_order: Rows = field(init=False)
@@ -73,6 +78,7 @@ class RetrievalModel:
     def __post_init__(self) -> None:
         self._popular_order = distinct(np.asarray(self.popular_rows.T.ravel(), np.uint32))
         self._fresh_order = distinct(self.fresh_rows)
+        self.delta = DeltaSearch(self.user_embeddings)
         self._least_popular = float(self.popular_scores.min())
         self._least_trend = float(self.trend_scores.min())
 
@@ -109,6 +115,7 @@ class RetrievalModel:
         """The model over an item table as it is now, delta included."""
         model = copy(self)
         model.embeddings, model.content, model.delta_rows = table.embeddings, table.content, table.newest_rows
+        model.late_search = self.delta.over(table)
         return model
 
     def user_vector(self, history_rows: NDArray[np.int64]) -> Vector:
@@ -185,9 +192,8 @@ class RetrievalModel:
             return None
         k = self.settings.quotas["two_tower"]
         found = self.search(query.vector, k, query.allowed)
-        delta = self.delta_rows[query.allowed[self.delta_rows]]
-        if len(delta):
-            found = merged(found, best(delta, self.embeddings[delta] @ query.vector, k), k)
+        if self.late_search is not None:
+            found = merged(found, self.late_search(query.vector, k, query.allowed), k)
         return found[0]
 
     def _followers(self, query: "_Query") -> Rows:
