@@ -35,6 +35,11 @@ _POPULAR = RETRIEVAL_FEATURES.index("popular")
 _RECIPROCAL_RANK = RETRIEVAL_FEATURES.index("reciprocal_rank")
 _NEWEST = 5
 """History items that content looks back on."""
+_NEW = 50
+"""Items newer than the bundle that the tower proposes beside its nearest: their vectors, made from content alone, are
+shorter than learnt ones, and would seldom be among those."""
+_NEW_SHARE = 10
+"""One of so many places of a blend is kept for such items."""
 _BIT = {name: np.uint32(1 << i) for i, name in enumerate(SOURCES)}
 
 Tower = Callable[[NDArray[np.int64]], Matrix]
@@ -173,7 +178,8 @@ class RetrievalModel:
             rows, bits = self._filled(rows, bits, allowed, max_candidates)
         features = self._features(rows, bits, query)
         score = features[:, 0] if len(used) > 1 else _own_order(next(iter(used)), by_source, rows, features)
-        order = np.lexsort((rows, -features[:, _POPULAR], -score))[:max_candidates]
+        order = np.lexsort((rows, -features[:, _POPULAR], -score))
+        order = self._cut(order, rows, max_candidates) if len(used) > 1 else order[:max_candidates]
         features = features[order]
         features[:, _RECIPROCAL_RANK] = 1.0 / np.sqrt(1.0 + np.arange(len(order)))
         block = Candidates(rows[order], score[order].astype(np.float32), bits[order], features, SOURCES)
@@ -192,9 +198,10 @@ class RetrievalModel:
             return None
         k = self.settings.quotas["two_tower"]
         found = self.search(query.vector, k, query.allowed)
-        if self.late_search is not None:
-            found = merged(found, self.late_search(query.vector, k, query.allowed), k)
-        return found[0]
+        if self.late_search is None:
+            return found[0]
+        late = self.late_search(query.vector, k, query.allowed)
+        return distinct(np.concatenate([merged(found, late, k)[0], late[0][:_NEW]]))
 
     def _followers(self, query: "_Query") -> Rows:
         rows, scores = query.followers
@@ -254,6 +261,19 @@ class RetrievalModel:
             as_new = self.as_new(features[~new], bits[~new])
             features[new] = self.made_new(features[new], as_new)
         return features
+
+    def _cut(self, order: NDArray[np.int64], rows: Rows, k: int) -> NDArray[np.int64]:
+        """The first k of an order, where new items have a tenth of the places to themselves.
+
+        What nobody has met yet is blended by a guess, and the ranker cannot take up what it is not given.
+        """
+        kept, rest = order[:k], order[k:]
+        new = rows >= len(self.popular_scores)
+        places = k // _NEW_SHARE - int(np.count_nonzero(new[kept]))
+        added = rest[new[rest]][: max(places, 0)]
+        if len(added) == 0:
+            return kept
+        return np.concatenate([np.delete(kept, np.flatnonzero(~new[kept])[-len(added) :]), added])
 
     def as_new(self, features: Matrix, bits: NDArray[np.uint32]) -> Vector:
         """Retrieval features [S] of an item nobody has met yet, beside these candidates of the same query.

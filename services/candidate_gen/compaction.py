@@ -2,9 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,13 +11,11 @@ from services.runtime.loaded import LoadedBundle
 from services.runtime.logs import logger
 
 _log = logger("compaction")
-_NICE = 10
-"""Requests come first: on cores that are all busy the build waits for them."""
 
 
 async def compact_deltas(holder: BundleHolder[LoadedBundle], every_s: float = 0.25) -> None:
     """Look at every bundle's delta again and again, until cancelled."""
-    aside = ThreadPoolExecutor(1, "compaction", _give_way)
+    aside = ThreadPoolExecutor(1, "compaction")
     try:
         while True:
             await asyncio.sleep(every_s)
@@ -49,9 +44,3 @@ async def _compact_if_due(bundle: LoadedBundle, aside: ThreadPoolExecutor) -> No
         kind=delta.kind,
         seconds=round(time.monotonic() - started, 2),
     )
-
-
-def _give_way() -> None:
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

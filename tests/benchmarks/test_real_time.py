@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from benchmarks import freshness, swaps, throughput
+from benchmarks import freshness, new_items, swaps, throughput
 from benchmarks.stand import Stand, stand
 
 
@@ -46,6 +46,15 @@ def test_events_in_batches_are_applied_when_they_are_acknowledged(running: Stand
     assert found["backlog_after_2_s"] == 0
     assert found["unapplied_after_2_s"] <= 0
     assert found["cpu_us_per_event"]["standalone"] > 0
+
+
+def test_new_items_are_retrieved_for_who_likes_their_kind_and_deleted_ones_for_nobody(running: Stand) -> None:
+    found = measured(running, new_items, "--probes", "6", "--inserts", "200", "--deletes", "100", "--queries", "10",
+                     "--slate-rate", "10")  # fmt: skip
+    assert found["retrieved_ms"]["count"] == 6
+    assert found["never_retrieved"] == found["failed"] == found["deleted_items_shown"] == 0
+    assert (found["inserts"], found["deletes"]) == (206, 100)
+    assert found["recall_at_100"]["mean"] >= 0.98
 
 
 def test_every_answer_is_of_one_version_while_bundles_are_swapped_and_rolled_back(running: Stand) -> None:
