@@ -1,4 +1,4 @@
-"""Kinds of items: those that share all their tags. New items of a kind, and the fans of it."""
+"""Kinds of items: those that share all tags of one attribute. New items of a kind, and the fans of it."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ _HISTORY = 10
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Rows of the bundle that hold the same tags; the tags by attribute."""
+    """Rows of the bundle that hold the same tags of one attribute."""
 
     rows: tuple[int, ...]
-    tags: dict[str, tuple[str, ...]]
+    tags: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -35,15 +35,11 @@ class Kinds:
     @classmethod
     def of(cls, table: ItemTable, seed: int) -> "Kinds":
         """Raises ConfigError for a catalogue without such kinds."""
-        rows: dict[tuple[tuple[str, ...], ...], list[int]] = defaultdict(list)
-        names = list(table.tags)
-        for row in range(1, table.bundle_rows + 1):
-            rows[tuple(tuple(sorted(table.tags[name].values_of(row))) for name in names)].append(row)
-        kinds = [
-            Kind(tuple(found), dict(zip(names, tags, strict=True)))
-            for tags, found in rows.items()
-            if any(tags) and len(found) >= _HISTORY
-        ]
+        rows: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
+        for name, column in table.tags.items():
+            for row in range(1, table.bundle_rows + 1):
+                rows[name, tuple(sorted(column.values_of(row)))].append(row)
+        kinds = [Kind(tuple(found), tags) for (_, tags), found in rows.items() if tags and len(found) >= _HISTORY]
         if not kinds:
             raise ConfigError(f"no {_HISTORY} items of the bundle share their tags: give a catalogue with attributes")
         return cls(table, kinds, np.random.default_rng(seed))
@@ -54,15 +50,18 @@ class Kinds:
         return self.kinds[int(self.rng.choice(len(self.kinds), p=sizes / sizes.sum()))]
 
     def item(self, item_id: str, kind: Kind) -> Item:
-        """A new item of a kind: its tags, the numbers of one of its items, and words for its texts."""
+        """A new item of a kind: tags and numbers of one of its items, and words of the kind for its texts."""
         like = int(self.rng.choice(kind.rows))
-        attributes = {name: AttributeValue(list=StringList(values=tags)) for name, tags in kind.tags.items() if tags}
+        attributes = {
+            name: AttributeValue(list=StringList(values=tags))
+            for name, column in self.table.tags.items()
+            if (tags := column.values_of(like))
+        }
         for name, values in self.table.numeric.items():
             if not np.isnan(values[like]):
                 attributes[name] = AttributeValue(number=float(values[like]))
-        words = " ".join(tag for tags in kind.tags.values() for tag in tags)
         for name in self.table.texts:
-            attributes[name] = AttributeValue(text=f"{words} number {self.rng.integers(100)}")
+            attributes[name] = AttributeValue(text=f"{' '.join(kind.tags)} number {self.rng.integers(100)}")
         return Item(item_id=item_id, attributes=attributes)
 
     def fan(self, kind: Kind) -> UserState:
