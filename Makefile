@@ -2,6 +2,7 @@
 #
 #   make demo DATA=folder        from data to slates that react and measured quality; ends with one JSON line
 #   make test                    every test; TESTS=tests/stack for some of them
+#   make storm                   kills under load with every kind of event log, checked against a model (long)
 #   make check                   formatting, lint, types, imports, protos
 #   make quality DATA=folder     the recipe over three seeds, through the front door and offline (long)
 #   make bench-freshness DATA=folder   and -throughput, -new-items, -swaps: the real-time figures (long)
@@ -70,6 +71,9 @@ down status:
 
 test: env
 	$(BIN)/python -m pytest $(TESTS)
+
+storm: env
+	@PYTHONPATH=tests $(BIN)/python -m fault.storm --file 200 $(ARGS)
 
 check: env
 	$(BIN)/ruff format --check .
