@@ -4,8 +4,9 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from penchant.errors import ConfigError
+from penchant.errors import ConfigError, LogError
 from penchant.event_log import check_url
+from penchant.event_log.rules import checked_name
 from services.runtime.config import ServerSettings
 from services.runtime.policy_file import DEFAULT_POLICY
 
@@ -32,10 +33,24 @@ class FeatureStoreSettings(ServerSettings):
     log: str = Field(default="log", repr=False)
     """Where the event and item logs are, one process writes them: a folder, redis://host:port/db?stream=penchant or
     kafka://host:port/topic."""
+    log_keep_days: float = Field(default=0.0, ge=0, le=36_500)
+    """Events older than the newest by this are dropped from the log; 0 keeps all: a lost store can be rebuilt whole."""
+    log_needed_by: str = ""
+    """Comma-separated names, such as trainer, that must be done with an event before it is dropped."""
     max_backlog: int = Field(default=20_000, ge=1000, le=1_000_000)
     """Entries that may wait to be applied; beyond it WriteEvents answers RESOURCE_EXHAUSTED."""
     deduplication_events: int = Field(default=200_000, ge=1, le=10_000_000)
     """An event id is known for this many log positions; about 150 bytes of memory each."""
+
+    @field_validator("log_needed_by")
+    @classmethod
+    def _names_holders(cls, names: str) -> str:
+        for name in filter(None, names.split(",")):
+            try:
+                checked_name(name)
+            except LogError as error:
+                raise ValueError(str(error)) from None
+        return names
 
     @field_validator("log", mode="before")
     @classmethod

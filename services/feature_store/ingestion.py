@@ -22,6 +22,8 @@ _ROUND = 4000
 _REPLAY_CHUNK = 1000
 _RETRY_S = 0.1
 _LAST_RETRY_S = 2.0
+_APPLIED = "applied"
+"""Holds the log up to what is in the online store."""
 _POSITIONS_LEFT_OUT = 1_000_000
 """A log that was lost goes on this far after the last known position, beyond anything entities may hold."""
 
@@ -79,6 +81,9 @@ class Ingestion:
         """Rises when that is found out."""
         self.repeats = 0
         self._fenced = ""
+        self._log_is_out = False
+        self._turn = asyncio.Lock()
+        """Of who uses the log."""
         self._losses = 0
 
     @property
@@ -154,7 +159,7 @@ class Ingestion:
         if self._fenced:
             raise LogError(self._fenced)
         if self.behind:
-            raise StoreUnavailable("the online store is out and the log is ahead of it: retry once it answers")
+            raise self._out()
         if self._backlog + len(entries) > self._max_backlog:
             raise Overloaded(
                 f"{self._backlog} entries wait to be applied, at most {self._max_backlog}: retry later",
@@ -165,6 +170,23 @@ class Ingestion:
         self._queue.append(batch)
         self._wake.set()
         return batch.done
+
+    def _out(self) -> StoreUnavailable:
+        if self._log_is_out:
+            return StoreUnavailable("the event log is out: retry once it answers")
+        return StoreUnavailable("the online store is out and the log is ahead of it: retry once it answers")
+
+    async def trim_before(self, position: int, needed_by: Sequence[str]) -> None:
+        """Let the log drop entries before a position, but those whose repeats must be known.
+
+        Raises LogError where entries are not applied, or someone in needed_by is not done with them.
+        """
+        async with self._turn:
+            if self._log is None or self.behind or self._stopping:
+                return
+            position = min(position, self._log.position - self._recent.horizon + 1)
+            await asyncio.to_thread(self._log.hold, _APPLIED, self.applied)
+            await asyncio.to_thread(self._log.trim_before, position, [_APPLIED, *needed_by])
 
     async def wait_applied(self, position: int, timeout_s: float) -> None:
         """Wait until a position is applied, or until the time is over."""
@@ -211,7 +233,8 @@ class Ingestion:
                     batches.append(self._queue.popleft())
                     count += len(batches[-1].entries)
                 try:
-                    await self._take(batches)
+                    async with self._turn:
+                        await self._take(batches)
                 except Exception as error:
                     failure = error if isinstance(error, PenchantError) else LogError(f"ingestion failed: {error!r}")
                     self._report(str(failure))
@@ -230,11 +253,7 @@ class Ingestion:
         log = self._log
         assert log is not None
         if self._fenced or self.behind:
-            raise (
-                LogError(self._fenced)
-                if self._fenced
-                else StoreUnavailable("the online store is out and the log is ahead of it: retry once it answers")
-            )
+            raise LogError(self._fenced) if self._fenced else self._out()
         fresh: list[Entry] = []
         last: list[int] = []
         """Of each batch: the newest position its entries have; entries of this round count from the log's end."""
@@ -259,7 +278,7 @@ class Ingestion:
             try:
                 first = await asyncio.to_thread(log.append, payloads)
             except LogUnavailable as error:
-                self.behind = True
+                self.behind = self._log_is_out = True
                 raise LogUnavailable(
                     f"{error}; it is not known yet whether the log holds the entries: sending them again is safe where "
                     "they carry an event_id"
@@ -322,6 +341,7 @@ class Ingestion:
         try:
             assert self._log is not None
             await asyncio.to_thread(self._log.recover)
+            self._log_is_out = False
             self._losses = self._projector.losses
             stored = await self._projector.applied()
             if stored < self.applied:

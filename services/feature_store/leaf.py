@@ -21,6 +21,7 @@ from services.feature_store.identities import check_roots, read_users, roots_of
 from services.feature_store.ingestion import Ingestion
 from services.feature_store.items import ItemChanges, ItemJournal
 from services.feature_store.projector import USER_FEATURES, USER_NAMES, Projector
+from services.feature_store.retention import Retention
 from services.feature_store.store import OnlineStore
 from services.feature_store.validate import check_batch, check_event, check_item, check_merge, check_user
 from services.feature_store.writes import (
@@ -54,10 +55,13 @@ class FeatureStore:
         others: Sequence[OnlineStore] = (),
         reached: Callable[[str], None] = lambda point: None,
         event_types: Callable[[], EventTypes] = lambda: BUILT_IN,
+        keep_days: float = 0.0,
+        needed_by: Sequence[str] = (),
     ) -> None:
         """log: where logs are, see penchant.event_log.open. event_types: those of the policy in force.
 
         others: stores of Feast repositories that are read by name and never written. reached: see crash_points.py.
+        keep_days, needed_by: see retention.py; 0 keeps every event.
         """
         self.store = store
         self._others = others
@@ -68,6 +72,7 @@ class FeatureStore:
         self.ingestion = Ingestion(
             projector, log, max_backlog, deduplication_events, report, reached, self._restore_items
         )
+        self._retention = Retention(self.ingestion, log, keep_days, needed_by, report) if keep_days else None
         self._items: ItemJournal | None = None
         self.dropped_without_consent = 0
         self._merging = asyncio.Lock()
@@ -104,12 +109,16 @@ class FeatureStore:
             log = await asyncio.to_thread(open_event_log, self._log, ITEMS)
             self._items = await asyncio.to_thread(ItemJournal, self.store, log)
             await self._items.recover(now_us)
+            if self._retention is not None:
+                self._retention.start()
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
         """Finish what was taken; close the logs and the store."""
+        if self._retention is not None:
+            await self._retention.stop()
         await self.ingestion.stop()
         if self._items is not None:
             await asyncio.to_thread(self._items.close)

@@ -75,4 +75,6 @@ def open_leaf(
         other_stores(settings),
         crash_points(),
         lambda: policy().event_types,
+        settings.log_keep_days,
+        tuple(filter(None, settings.log_needed_by.split(","))),
     )

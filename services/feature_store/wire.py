@@ -172,6 +172,11 @@ def record_of(entry: Event | ItemWrite | UserWrite | IdentityMerge, ingest_time_
     return record.SerializeToString()
 
 
+def logged_us(payload: bytes) -> int:
+    """When the entry of a record was taken."""
+    return time_us(log_pb2.LogRecord.FromString(payload).ingest_time)
+
+
 def entry_of(position: int, payload: bytes) -> Event | ItemWrite | UserWrite | IdentityMerge:
     """Back from record_of. Raises LogError for a record of a newer version."""
     record = log_pb2.LogRecord.FromString(payload)
