@@ -72,6 +72,10 @@ class Manifest:
     files: dict[str, str]
     """Relative path to sha256, every file but the manifest."""
     metrics: dict[str, Any] = field(default_factory=dict)
+    reference: dict[str, Any] = field(default_factory=dict)
+    """How features, items and scores were spread when it was made: what drift is measured against."""
+    lineage: dict[str, Any] = field(default_factory=dict)
+    """Of a bundle that was learned from another: "from", the log "position" that was learned, "update"; else empty."""
 
 
 def sha256(path: Path) -> str:

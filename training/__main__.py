@@ -11,6 +11,9 @@ COMMANDS = {
     "evaluate": ("training.evaluation.cli", "what a bundle is worth on the held-out part, offline or through a stack"),
     "generate": ("training.data.generator.cli", "make a data set with a known truth"),
     "replay": ("training.replay.cli", "test, then learn: a data set's newest part through the real front door"),
+    "learn": ("training.learning.cli", "follow the log: fine-tune, compare, publish what is not worse"),
+    "rollback": ("training.learning.rollback", "back to an earlier bundle, in one command"),
+    "drift": ("training.learning.drift_cli", "how far today's features and scores are from the bundle's"),
     "features": ("training.features.cli", "replay a data set into Feast's offline store"),
 }
 """Sub-command to (module with main(argv) -> exit status, what it does); a module is imported only when it is used."""

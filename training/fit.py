@@ -13,7 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 
-from penchant.bundle import FORMAT, Manifest, ModelSpec, file_checksums, publish, verify, write_manifest
+from penchant.bundle import FORMAT, Manifest, ModelSpec, file_checksums, publish, write_manifest
 from penchant.errors import ConfigError, PenchantError
 from penchant.events import EVENT_TYPES
 from penchant.features import FeatureSchema
@@ -32,10 +32,16 @@ from training.catalogue import Catalogue, build_catalogue, item_features
 from training.data.dataset import Dataset
 from training.data.read import read_dataset
 from training.data.split import PROTOCOLS, Split, default_protocol, history_mask, split, targets_sha256
+from training.evaluation.offline import open_bundle
+from training.learning.book import Book
+from training.learning.contest import observe, target_set_of
+from training.learning.drift import REFERENCE_EVENTS, REFERENCE_TARGETS, reference_of
+from training.learning.warm import BOOK_REQUESTS, Warm
 from training.progress import Tell, shown
 from training.ranking.fit import FittedRanking, fit_ranking, write_ranking
 from training.ranking.requests import HeldBack, hold_back
 from training.ranking.samples import Stage
+from training.ranking.train import weights_of
 from training.recipes import RECIPES, Recipe, resolve
 from training.retrieval.choose import Chosen, choose_settings
 from training.retrieval.fit import fit_retrieval
@@ -111,7 +117,10 @@ def fit(
         models = _write(folder, dataset, cut, ranking, second, late, recipe, seed)
         manifest = Manifest(
             version=version, format=FORMAT, created=created.isoformat(timespec="seconds"), dataset=dataset.name,
-            recipe={**recipe.to_json(), "protocol": protocol, "targets_sha256": targets_sha256(dataset, cut)},
+            recipe={
+                **recipe.to_json(), "protocol": protocol, "targets_sha256": targets_sha256(dataset, cut),
+                "tasks": dataset.tasks,
+            },
             seed=seed, cut_us=cut.cut_us,
             item_count=second.catalogue.count, embedding_dim=recipe.retrieval.dim,
             history_length=recipe.retrieval.history_length, schema_fingerprint=schema.fingerprint(),
@@ -119,7 +128,7 @@ def fit(
             task_weights=ranking.task_weights, models=models, files=file_checksums(folder), metrics=metrics,
         )  # fmt: skip
         write_manifest(folder, manifest)
-        verify(folder)
+        write_manifest(folder, replace(manifest, reference=_reference(folder, dataset, cut)))
         published = bundles / version
         folder.rename(published)
     except BaseException:
@@ -241,7 +250,18 @@ def _write(
     stage.table.write(folder)
     models = second.write(folder)
     models |= write_ranking(folder, dataset, cut, ranking, second.catalogue, stage, recipe.ranking, seed)
+    book = Book.of(ranking.train, ranking.knowledge.keys, ranking.features).thinned(BOOK_REQUESTS, (seed,))
+    Warm(second.weights, weights_of(ranking.trained, ranking.knowledge.numbers), book).write(folder)
     return models
+
+
+def _reference(folder: Path, dataset: Dataset, cut: Split) -> dict[str, Any]:
+    """What drift will be measured against: the written bundle, verified and opened, before the newest it may see."""
+    bundle = open_bundle(folder)
+    newest = cut.valid[history_mask(dataset)[cut.valid]][-REFERENCE_TARGETS:]
+    observed = observe(bundle, dataset, target_set_of(dataset, newest))
+    before = np.sort(np.concatenate([cut.train, cut.valid]))[-REFERENCE_EVENTS:]
+    return reference_of(bundle, dataset, before, observed.user_dense, observed.scores)
 
 
 def _counted(dataset: Dataset) -> str:

@@ -9,7 +9,6 @@ import grpc
 
 from penchant.bundle import Manifest
 from penchant.v1.candidate_gen_service_pb2_grpc import add_CandidateGenServiceServicer_to_server
-from services.candidate_gen.compaction import compact_deltas
 from services.candidate_gen.config import CandidateGenSettings
 from services.candidate_gen.leaf import CandidateGen
 from services.candidate_gen.server import SERVICE, CandidateGenServicer
@@ -42,11 +41,7 @@ async def main(
         servicer = CandidateGenServicer(leaf, chosen.default_deadline_s)
         add_CandidateGenServiceServicer_to_server(servicer, server)
 
-    compacting = asyncio.create_task(compact_deltas(holder))
-    try:
-        await serve_leaf("candidate_gen", chosen, holder, feed, register, (SERVICE,), leaf.numbers, stop, listening)
-    finally:
-        compacting.cancel()
+    await serve_leaf("candidate_gen", chosen, holder, feed, register, (SERVICE,), leaf.numbers, stop, listening)
 
 
 if __name__ == "__main__":

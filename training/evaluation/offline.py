@@ -59,7 +59,7 @@ class OpenBundle:
 
 
 @dataclass(frozen=True, slots=True)
-class _Query:
+class Query:
     """One target's query: the user just before it, and what may be returned."""
 
     place: int
@@ -133,8 +133,8 @@ def evaluate_offline(
     }
     orders = popular_orders(bundle.retrieval)
     popular = {mask: [np.zeros((count, LIST_LENGTH), np.int64) for _ in orders] for mask in MASKS}
-    for chunk in _chunks(_queries(bundle, dataset, targets)):
-        vectors = _user_vectors(bundle, chunk)
+    for chunk in chunks(queries(bundle, dataset, targets)):
+        vectors = user_vectors(bundle, chunk)
         for query, vector in zip(chunk, vectors, strict=True):
             for mask in MASKS:
                 for system, rows in _slates_of(bundle, query, vector, query.allowed[mask], present, max_candidates):
@@ -164,7 +164,7 @@ def _unavailable(system: str, bundle: OpenBundle, dataset: Dataset) -> str | Non
     return None
 
 
-def _queries(bundle: OpenBundle, dataset: Dataset, targets: TargetSet) -> Iterator[_Query]:
+def queries(bundle: OpenBundle, dataset: Dataset, targets: TargetSet) -> Iterator[Query]:
     """Each user replayed event by event, stopping before each target."""
     columns = event_columns(dataset)
     everything = bundle.table.allowed()
@@ -187,18 +187,19 @@ def _apply(features: UserFeatures, columns: EventColumns, index: NDArray[np.int6
         )
 
 
-def _query(table: ItemTable, place: int, user: UserState, as_of_us: int, everything: Mask) -> _Query:
+def _query(table: ItemTable, place: int, user: UserState, as_of_us: int, everything: Mask) -> Query:
     history = table.rows_of(user.history_keys).astype(np.int64)
     seen = table.rows_of(user.seen_keys).astype(np.int64)
     unmasked = everything.copy()
     unmasked[table.rows_of(user.hidden_keys)] = False
     masked = unmasked.copy()
     masked[seen] = False
-    return _Query(place, user, as_of_us, history, seen[seen > 0], {"masked": masked, "unmasked": unmasked})
+    return Query(place, user, as_of_us, history, seen[seen > 0], {"masked": masked, "unmasked": unmasked})
 
 
-def _chunks(queries: Iterator[_Query]) -> Iterator[list[_Query]]:
-    chunk: list[_Query] = []
+def chunks(queries: Iterator[Query]) -> Iterator[list[Query]]:
+    """Queries in lists, so that the tower runs over several at once."""
+    chunk: list[Query] = []
     for query in queries:
         chunk.append(query)
         if len(chunk) == _CHUNK:
@@ -208,7 +209,7 @@ def _chunks(queries: Iterator[_Query]) -> Iterator[list[_Query]]:
         yield chunk
 
 
-def _user_vectors(bundle: OpenBundle, chunk: list[_Query]) -> list[Vector | None]:
+def user_vectors(bundle: OpenBundle, chunk: list[Query]) -> list[Vector | None]:
     """The tower's embedding of each query's user; None without a history the models know."""
     length = bundle.manifest.history_length
     padded = np.zeros((len(chunk), length), np.int64)
@@ -229,7 +230,7 @@ def _user_vectors(bundle: OpenBundle, chunk: list[_Query]) -> list[Vector | None
 
 def _slates_of(
     bundle: OpenBundle,
-    query: _Query,
+    query: Query,
     vector: Vector | None,
     allowed: Mask,
     systems: Sequence[str],
@@ -244,7 +245,7 @@ def _slates_of(
         for system, session in (("ranked", bundle.ranker), ("trees", bundle.trees)):
             if system in systems and session is not None:
                 if inputs is None:
-                    inputs = _inputs(bundle, query, candidates)
+                    inputs = inputs_of(bundle, query, candidates)
                 scores = slate_score(session(inputs), bundle.manifest.tasks, bundle.manifest.task_weights)
                 yield system, candidates.rows[top_k(scores, LIST_LENGTH)]
     if "co_visitation" in systems:
@@ -254,7 +255,8 @@ def _slates_of(
         yield "co_visitation", lone.rows
 
 
-def _inputs(bundle: OpenBundle, query: _Query, candidates: Candidates) -> dict[str, NDArray[Any]]:
+def inputs_of(bundle: OpenBundle, query: Query, candidates: Candidates) -> dict[str, NDArray[Any]]:
+    """What the ranker and the trees read of the candidates."""
     inputs = ranker_inputs(
         query.user, candidates, bundle.table, bundle.schema, bundle.manifest.history_length, query.as_of_us
     )
@@ -279,7 +281,7 @@ def _interactions(table: ItemTable, dataset: Dataset, split: Split) -> sparse.cs
     return matrix
 
 
-def _add_ease(slates: Slates, ease: EaseModel, chunk: list[_Query], row_count: int) -> None:
+def _add_ease(slates: Slates, ease: EaseModel, chunk: list[Query], row_count: int) -> None:
     lengths = [len(query.seen_rows) for query in chunk]
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     seen = np.concatenate([query.seen_rows for query in chunk])

@@ -9,7 +9,7 @@ from penchant.bundle import ModelSpec
 from penchant.errors import ConfigError
 from penchant.ranking import Inputs
 from penchant.types import Matrix
-from training.export import export_model
+from training.export import Feed, export_model
 from training.ranking.model import ServedRanker
 from training.ranking.samples import Samples
 from training.ranking.train import TrainedRanker
@@ -26,12 +26,17 @@ def export_ranker(
     feeds: real requests as ranker_inputs gives them, two candidates or more in the first. Raises BundleMismatch where
     ONNX Runtime differs from torch by more than 1e-4, ConfigError where there is no such request.
     """
+    served = ServedRanker(trained.model, known_NK, trained.outputs)
+    chosen = ranker_feeds(feeds)
+    return export_model(served, chosen, dict.fromkeys(CANDIDATE_INPUTS, "candidates"), "scores", folder, file)
+
+
+def ranker_feeds(feeds: Sequence[Inputs]) -> list[Feed]:
+    """The inputs that the ranker takes, in the order it takes them. Raises ConfigError where there is no request."""
     if not feeds:
         raise ConfigError("no request has two items to rank between: the data set is too small to train on")
-    served = ServedRanker(trained.model, known_NK, trained.outputs)
     names = (*USER_INPUTS, *CANDIDATE_INPUTS)
-    chosen = [{name: np.asarray(feed[name]) for name in names} for feed in feeds]
-    return export_model(served, chosen, dict.fromkeys(CANDIDATE_INPUTS, "candidates"), "scores", folder, file)
+    return [{name: np.asarray(feed[name]) for name in names} for feed in feeds]
 
 
 def feeds_of(samples: Samples, features_NF: Matrix, count: int = 6, candidates: int = 64) -> list[Inputs]:

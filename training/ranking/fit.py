@@ -60,7 +60,7 @@ def fit_ranking(
     tasks = tasks_of(dataset)
     train = _collected(dataset, cut, stage, held.train, held.slates_train, tasks, recipe, False, seed, tell)
     valid = _collected(dataset, cut, stage, held.valid, held.slates_valid, tasks, recipe, True, seed, tell)
-    knowledge = ItemKnowledge(first)
+    knowledge = ItemKnowledge.of(first)
     trained = train_ranker(
         train, valid, stage.table.features.base, knowledge.vectors(first.catalogue), schema, tasks, recipe, seed,
         lambda done: tell("ranker", done),
@@ -87,15 +87,21 @@ def write_ranking(
 
     Raises BundleMismatch where an export is not what was trained.
     """
-    history = history_mask(dataset)
-    newest = cut.valid[history[cut.valid]][-8:]
-    allowed = np.zeros(len(dataset.events), np.bool_)
-    samples = collect(dataset, stage, newest, [], allowed, tasks_of(dataset), recipe, True, seed)
-    feeds = [*feeds_of(samples, stage.table.features.base), *_stranger(stage, recipe, dataset)]
+    newest = cut.valid[history_mask(dataset)[cut.valid]][-8:]
+    feeds = feeds_for(dataset, stage, newest, recipe, seed)
     known = ranking.knowledge.vectors(catalogue)
     models = {"ranker": export_ranker(ranking.trained, known, feeds, folder, "ranker/ranker.onnx")}
     trees = fit_trees(ranking.train, ranking.features, recipe, seed, folder, "ranker/trees.onnx")
     return models if trees is None else {**models, "trees": trees}
+
+
+def feeds_for(
+    dataset: Dataset, stage: Stage, newest: NDArray[np.int64], recipe: RankingRecipe, seed: int
+) -> list[Inputs]:
+    """Real requests of the stage that is served, before the events `newest`, and a stranger's."""
+    allowed = np.zeros(len(dataset.events), np.bool_)
+    samples = collect(dataset, stage, newest, [], allowed, tasks_of(dataset), recipe, True, seed)
+    return [*feeds_of(samples, stage.table.features.base), *_stranger(stage, recipe, dataset)]
 
 
 def _collected(

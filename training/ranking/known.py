@@ -1,35 +1,48 @@
 """What the ranker knows of an item: its first-stage embedding, its content and its numbers, by row."""
 
+from collections.abc import Mapping
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from penchant.types import Matrix
+from penchant.types import Keys, Matrix
 from training.catalogue import Catalogue
 from training.retrieval.trained import TrainedRetrieval
 
 
 class ItemKnowledge:
-    """Known vectors of the first stage's items, and of any later catalogue's by key.
+    """Known vectors of one stage's items, and of any later catalogue's by key.
 
-    The embedding is unit length, so only its direction is read. An item that the first stage did not have gets its
-    content's embedding, as one written to the running system does. Numbers are standardised over the first stage.
+    The embedding is unit length, so only its direction is read. An item that the stage did not have gets its
+    content's embedding, as one written to the running system does.
     """
 
-    def __init__(self, stage: TrainedRetrieval) -> None:
-        self.keys = stage.catalogue.keys
-        self._stage = stage
-        self._embeddings = stage.embeddings
-        self._scale = {
+    def __init__(
+        self, keys: Keys, embeddings: Matrix, project_DC: Matrix, numbers: Mapping[str, tuple[float, float]]
+    ) -> None:
+        """keys and embeddings of the stage's rows; project_DC makes an embedding of content.
+
+        numbers: mean and spread by which numeric attributes are standardised; those that are not named are left out.
+        """
+        self.keys = keys
+        self.numbers = dict(numbers)
+        self._embeddings = embeddings
+        self._project_DC = project_DC
+
+    @classmethod
+    def of(cls, stage: TrainedRetrieval) -> "ItemKnowledge":
+        """Of a trained stage; numbers are standardised over its items."""
+        numbers = {
             name: (float(np.nanmean(values)), float(np.nanstd(values)) + 1e-6)
             for name, values in stage.catalogue.numeric.items()
             if (~np.isnan(values)).any()
         }
+        project = stage.towers.project.weight.detach().numpy().copy()
+        return cls(stage.catalogue.keys, stage.embeddings, project, numbers)
 
     def vectors(self, catalogue: Catalogue) -> Matrix:
         """Known vectors float32 [N+1, K] of a catalogue's rows; row 0 is zeros."""
-        with torch.no_grad():
-            embeddings = self._stage.towers.project(torch.from_numpy(np.array(catalogue.content))).numpy()
+        embeddings = catalogue.content @ self._project_DC.T
         mine = self.keys[1:]
         if len(mine):
             place = np.minimum(np.searchsorted(mine, catalogue.keys), len(mine) - 1)
@@ -37,8 +50,9 @@ class ItemKnowledge:
             embeddings = np.where(there[:, None], self._embeddings[place + 1], embeddings)
         norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
         columns: list[NDArray[np.floating]] = [embeddings / (norms + 1e-9), catalogue.content]
-        for name, (mean, spread) in self._scale.items():
-            values = (catalogue.numeric[name] - mean) / spread
+        for name, (mean, spread) in self.numbers.items():
+            given = catalogue.numeric.get(name)
+            values = np.full(len(catalogue.keys), np.nan) if given is None else (given - mean) / spread
             present = ~np.isnan(values)
             columns += [np.where(present, np.clip(values, -5, 5), 0.0)[:, None], present[:, None].astype(np.float32)]
         vectors = np.concatenate(columns, axis=1).astype(np.float32)

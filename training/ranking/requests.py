@@ -70,6 +70,13 @@ def sample_of_users(dataset: Dataset, index: NDArray[np.int64], most: int, seed:
     return np.sort(index[kept])
 
 
+def slates_between(dataset: Dataset, index: NDArray[np.int64], most: int, seed: int) -> list[NDArray[np.int64]]:
+    """At most `most` slates whose exposures are all among the events `index`."""
+    among = np.zeros(len(dataset.events), np.bool_)
+    among[index] = True
+    return _some([slate for slate in _slates(dataset) if among[slate].all()], most, seed)
+
+
 def _newest_of_each(dataset: Dataset, targets: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     events = dataset.events
     order = targets[np.lexsort((events.order[targets], events.times[targets], events.users[targets]))]

@@ -4,7 +4,7 @@ Each user is replayed up to the moment, the first-stage retrieval proposes candi
 penchant.ranking computes what the ranker reads: nothing is computed otherwise than in serving.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,8 +72,11 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
+class Moment:
+    """One user just before something happened, and what could have been proposed."""
+
     event: int
+    """What it is known by."""
     user: UserState
     as_of_us: int
     history: NDArray[np.int64]
@@ -81,7 +84,7 @@ class _Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Known:
     """What is known of some rows at a moment: labels [K, T]; chosen is the row that was done next, 0 for none."""
 
     rows: NDArray[np.int64]
@@ -107,21 +110,36 @@ def collect(
     drawn_negatives of the rest are kept, and those that are labelled. progress is told the moments just done.
     """
     known = _labelled(dataset, stage.table, targets, slates, allowed, tasks)
+    unmasked = np.random.default_rng([seed, 1]).random(len(known)) < (0.0 if whole else recipe.unmasked_share)
+    moments = _moments(dataset, stage, np.array(sorted(known), np.int64), unmasked)
+    samples = fill(stage, moments, known, len(tasks), recipe, whole, seed, progress)
+    if not slates:
+        _acts_by_choice(samples, dataset, tasks, allowed)
+    return samples
+
+
+def fill(
+    stage: Stage,
+    moments: Iterator[Moment],
+    known: Mapping[int, Sequence[Known]],
+    tasks: int,
+    recipe: RankingRecipe,
+    whole: bool,
+    seed: int,
+    progress: Progress = lambda done: None,
+) -> Samples:
+    """A request for each thing known at each of the moments, by the moment's event; see collect."""
     width = recipe.candidates if whole else recipe.hard_negatives + recipe.drawn_negatives
     width += max((len(k.rows) for some in known.values() for k in some), default=1)
-    count = sum(len(some) for some in known.values())
-    samples = _empty(stage, count, width, len(tasks))
+    samples = _empty(stage, sum(len(some) for some in known.values()), width, tasks)
     rng = np.random.default_rng(seed)
     at = 0
-    unmasked = np.random.default_rng([seed, 1]).random(len(known)) < (0.0 if whole else recipe.unmasked_share)
-    for chunk in _chunks(_moments(dataset, stage, np.array(sorted(known), np.int64), unmasked)):
+    for chunk in _chunks(moments):
         for moment, vector in zip(chunk, _vectors(stage, chunk), strict=True):
             for asked in known[moment.event]:
                 _add(samples, at, stage, moment, vector, asked, recipe, whole, rng)
                 at += 1
         progress(len(chunk))
-    if not slates:
-        _acts_by_choice(samples, dataset, tasks, allowed)
     return samples
 
 
@@ -132,18 +150,18 @@ def _labelled(
     slates: Sequence[NDArray[np.int64]],
     allowed: NDArray[np.bool_],
     tasks: Sequence[Task],
-) -> dict[int, list[_Known]]:
+) -> dict[int, list[Known]]:
     """What is known at each moment, by its event."""
     item_rows = table.rows_of(keys(TENANT, dataset.item_ids)).astype(np.int64)
     items = dataset.events.items
-    found: dict[int, list[_Known]] = {}
+    found: dict[int, list[Known]] = {}
     by_target = np.full((len(targets), len(tasks)), np.nan, np.float32)
     for t, task in enumerate(tasks):
         if task.kind != "act":
             by_target[:, t] = outcomes(dataset, task, targets, allowed)
     for i, event in enumerate(targets.tolist()):
         row = int(item_rows[items[event]])
-        found.setdefault(event, []).append(_Known(np.array([row]), by_target[[i]], row))
+        found.setdefault(event, []).append(Known(np.array([row]), by_target[[i]], row))
     if slates:
         shown = np.concatenate(slates)
         labels = np.full((len(shown), len(tasks)), np.nan, np.float32)
@@ -153,13 +171,13 @@ def _labelled(
         bounds = np.cumsum([len(s) for s in slates])[:-1]
         for slate, some in zip(slates, np.split(labels, bounds), strict=True):
             rows, first = np.unique(item_rows[items[slate]], return_index=True)
-            found.setdefault(int(slate[0]), []).append(_Known(rows, some[first], 0))
+            found.setdefault(int(slate[0]), []).append(Known(rows, some[first], 0))
     return found
 
 
 def _moments(
     dataset: Dataset, stage: Stage, events: NDArray[np.int64], unmasked: NDArray[np.bool_]
-) -> Iterator[_Moment]:
+) -> Iterator[Moment]:
     """Each user replayed event by event, stopping just before each of the events.
 
     Where unmasked, items that the user has seen may be candidates.
@@ -190,11 +208,11 @@ def _moments(
                 allowed[stage.table.rows_of(user.seen_keys)] = False
             allowed[stage.table.rows_of(user.hidden_keys)] = False
             history = stage.table.rows_of(user.history_keys).astype(np.int64)
-            yield _Moment(event, user, as_of_us, history, allowed)
+            yield Moment(event, user, as_of_us, history, allowed)
 
 
-def _chunks(moments: Iterator[_Moment]) -> Iterator[list[_Moment]]:
-    chunk: list[_Moment] = []
+def _chunks(moments: Iterator[Moment]) -> Iterator[list[Moment]]:
+    chunk: list[Moment] = []
     for moment in moments:
         chunk.append(moment)
         if len(chunk) == _CHUNK:
@@ -204,7 +222,7 @@ def _chunks(moments: Iterator[_Moment]) -> Iterator[list[_Moment]]:
         yield chunk
 
 
-def _vectors(stage: Stage, chunk: list[_Moment]) -> list[Vector | None]:
+def _vectors(stage: Stage, chunk: list[Moment]) -> list[Vector | None]:
     """The user embedding of each moment, in one call of the tower; None without a history that it knows."""
     length = stage.retrieval.history_length
     padded = np.zeros((len(chunk), length), np.int64)
@@ -249,9 +267,9 @@ def _add(
     samples: Samples,
     at: int,
     stage: Stage,
-    moment: _Moment,
+    moment: Moment,
     vector: Vector | None,
-    known: _Known,
+    known: Known,
     recipe: RankingRecipe,
     whole: bool,
     rng: np.random.Generator,
@@ -295,7 +313,7 @@ def _add(
         samples.labels[at, :size][samples.rows[at, :size] == row] = values
 
 
-def _inputs(stage: Stage, moment: _Moment, candidates: Candidates) -> Inputs:
+def _inputs(stage: Stage, moment: Moment, candidates: Candidates) -> Inputs:
     return ranker_inputs(
         moment.user, candidates, stage.table, stage.schema, stage.retrieval.history_length, moment.as_of_us
     )

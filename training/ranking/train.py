@@ -1,7 +1,7 @@
 """Trains the ranker: a listwise softmax for `engage`, a loss a task, stopped early by the validation part."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from training.ranking.recipe import RankingRecipe
 from training.ranking.samples import Samples
 from training.ranking.statistics import SPREAD_FLOOR
 from training.ranking.tasks import ENGAGE, Task
+from training.ranking.warm import RankerWeights
 
 Progress = Callable[[float], None]
 _MASKED = -1e9
@@ -106,12 +107,19 @@ def train_ranker(
     recipe: RankingRecipe,
     seed: int,
     progress: Progress = lambda done: None,
+    warm: RankerWeights | None = None,
 ) -> TrainedRanker:
-    """features_NF: item features of the stage; known_NK: what is known of each item (embedding, content, numbers)."""
+    """features_NF: item features of the stage; known_NK: what is known of each item (embedding, content, numbers).
+
+    warm: a ranker of the same recipe, schema and tasks to start from; what standardises stays as it was there.
+    """
     is_number = [task.kind == "number" for task in tasks]
-    centre, spread = _label_scale(train, is_number)
+    centre, spread = _label_scale(train, is_number) if warm is None else _label_scale_of(warm.outputs)
     labels = (train.labels - centre) / spread
-    model = RankerModel(recipe, schema, known_NK, scale_of(train, features_NF), len(tasks), seed)
+    scale = scale_of(train, features_NF) if warm is None else warm.scale
+    model = RankerModel(recipe, schema, known_NK, scale, len(tasks), seed)
+    if warm is not None:
+        model.members.load_state_dict({name: torch.from_numpy(v.copy()) for name, v in warm.members.items()})
     epochs, losses = [], []
     for i in range(recipe.members):
         rng = np.random.default_rng([seed, i])
@@ -137,6 +145,21 @@ def _label_scale(train: Samples, is_number: Sequence[bool]) -> tuple[Matrix, Mat
         if number and len(values):
             centre[t], spread[t] = values.mean(), values.std() + SPREAD_FLOOR
     return centre, spread
+
+
+def _label_scale_of(outputs: Outputs) -> tuple[Matrix, Matrix]:
+    """The same as a trained ranker has it."""
+    return np.where(outputs.is_number, outputs.offset, 0.0), np.where(outputs.is_number, outputs.slope, 1.0)
+
+
+def weights_of(trained: TrainedRanker, numbers: Mapping[str, tuple[float, float]]) -> RankerWeights:
+    """What a later training starts from; numbers as ItemKnowledge has them."""
+    model = trained.model
+    scale = Scale(
+        *(getattr(model, name).numpy() for name in ("user_mean", "user_spread", "dense_mean", "dense_spread"))
+    )
+    members = {name: value.numpy().copy() for name, value in model.members.state_dict().items()}
+    return RankerWeights(members, scale, trained.outputs, trained.tasks, numbers)
 
 
 def _train_member(

@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 
 from penchant.bundle import ModelSpec
 from penchant.types import Matrix
-from training.export import export_model
+from training.export import Feed, export_model
 from training.retrieval.tower import ServedItemTower, ServedUserTower, Towers
 
 HNSW_M = 24
 HNSW_EF_CONSTRUCTION = 200
+USER_FREE = {"history_rows": "batch"}
+ITEM_FREE = {"content": "batch"}
 
 
 def export_towers(
@@ -22,19 +24,23 @@ def export_towers(
     Raises BundleMismatch if ONNX Runtime's answer is off by more than 1e-4 on histories_BL (two or more), on a
     single one of them, or on the content.
     """
+    user_feeds, item_feeds = tower_feeds(histories_BL, content_NC)
+    user = export_model(
+        ServedUserTower(towers), user_feeds, USER_FREE, "user_embedding", folder, "retrieval/user_tower.onnx"
+    )
+    item = export_model(
+        ServedItemTower(towers), item_feeds, ITEM_FREE, "item_embedding", folder, "retrieval/item_tower.onnx"
+    )
+    return {"user_tower": user, "item_tower": item}
+
+
+def tower_feeds(histories_BL: NDArray[np.int64], content_NC: Matrix) -> tuple[list[Feed], list[Feed]]:
+    """Inputs that exports of the user and of the item tower are checked on, two rows or more in the first."""
     described = np.flatnonzero(content_NC.any(axis=1))[:8]
     content_BC = content_NC[described] if len(described) >= 2 else np.repeat(content_NC[:1], 2, axis=0)
-    user = export_model(
-        ServedUserTower(towers),
-        [{"history_rows": histories_BL}, {"history_rows": histories_BL[:1]}],
-        {"history_rows": "batch"}, "user_embedding", folder, "retrieval/user_tower.onnx",
-    )  # fmt: skip
-    item = export_model(
-        ServedItemTower(towers),
-        [{"content": content_BC}, {"content": content_BC[:1]}],
-        {"content": "batch"}, "item_embedding", folder, "retrieval/item_tower.onnx",
-    )  # fmt: skip
-    return {"user_tower": user, "item_tower": item}
+    user: list[Feed] = [{"history_rows": histories_BL}, {"history_rows": histories_BL[:1]}]
+    item: list[Feed] = [{"content": content_BC}, {"content": content_BC[:1]}]
+    return user, item
 
 
 def write_index(embeddings: Matrix, path: Path) -> None:

@@ -1,6 +1,6 @@
 """Trains retrieval: counts first, then the towers by softmax over the catalogue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,9 +17,12 @@ from training.retrieval.softmax import catalogue_loss, sampled_loss
 from training.retrieval.spectral import spectral_vectors
 from training.retrieval.tower import Towers
 from training.retrieval.trained import TrainedRetrieval
+from training.retrieval.weights import TowerWeights
 
 Progress = Callable[[float], None]
 """Told the share of the training that is done, from 0 to 1."""
+Plan = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
+"""Batches of windows: the starts and ends of each into the histories' rows."""
 
 
 def fit_retrieval(
@@ -41,13 +44,14 @@ def fit_retrieval(
     if cut_us is None:
         cut_us = int(dataset.events.times[index].max()) if len(index) else 0
     rows = catalogue.count + 1
-    towers = _fresh_towers(catalogue, histories, recipe, seed)
+    towers = fresh_towers(catalogue, histories, recipe, seed)
     follow = count_co_visitation(histories, rows, recipe.followers)
     if warm is None:
         towers.start_ids(spectral_vectors(histories, follow, recipe.dim))
     else:
-        _start_from(towers, catalogue, warm)
-    _train(towers, histories, recipe, seed, recipe.warm_share if warm is not None else 1.0, progress)
+        start_from(towers, catalogue, warm.weights)
+    share = recipe.warm_share if warm is not None else 1.0
+    train_on(towers, histories, _plan(histories, rows, recipe, seed, share), recipe, seed, progress)
     return TrainedRetrieval(
         recipe=recipe,
         catalogue=catalogue,
@@ -63,16 +67,20 @@ def fit_retrieval(
 
 def epochs(histories: Sequences, items: int, recipe: RetrievalRecipe, share: float) -> int:
     """Passes over the data that the budget pays for, from its size alone."""
-    seen = min(items, recipe.full_softmax_to)
-    scored = seen if items <= recipe.full_softmax_to else recipe.negatives
-    length = recipe.history_length
-    a_position = 6 * (recipe.blocks * (12 * recipe.dim**2 + 2 * length * recipe.dim) + scored * recipe.dim)
     positions = int(np.maximum(histories.lengths - 1, 0).sum())
-    affordable = share * recipe.budget_tflop * 1e12 / max(a_position * positions, 1)
+    affordable = share * recipe.budget_tflop * 1e12 / max(position_flop(items, recipe) * positions, 1)
     return int(np.clip(round(affordable), recipe.min_epochs, max(recipe.max_epochs * share, recipe.min_epochs)))
 
 
-def _fresh_towers(catalogue: Catalogue, histories: Sequences, recipe: RetrievalRecipe, seed: int) -> Towers:
+def position_flop(items: int, recipe: RetrievalRecipe) -> int:
+    """Operations of matrix products that one place of a window costs, forward and backward."""
+    scored = items if items <= recipe.full_softmax_to else recipe.negatives
+    length = recipe.history_length
+    return 6 * (recipe.blocks * (12 * recipe.dim**2 + 2 * length * recipe.dim) + scored * recipe.dim)
+
+
+def fresh_towers(catalogue: Catalogue, histories: Sequences, recipe: RetrievalRecipe, seed: int) -> Towers:
+    """Towers of random weights; rows without events have no id."""
     counts = np.bincount(histories.rows, minlength=catalogue.count + 1)
     counts[0] = 0
     with torch.random.fork_rng(devices=[]):
@@ -80,36 +88,46 @@ def _fresh_towers(catalogue: Catalogue, histories: Sequences, recipe: RetrievalR
         return Towers(recipe, torch.from_numpy(catalogue.content.copy()), torch.from_numpy(counts > 0))
 
 
-def _start_from(towers: Towers, catalogue: Catalogue, warm: TrainedRetrieval) -> None:
-    """Take over every weight; ids by item key, so that the catalogues may differ."""
-    fresh_ids = towers.ids_ND.detach().clone()
-    state = {name: value for name, value in warm.towers.state_dict().items() if name != "ids_ND"}
+def start_from(towers: Towers, catalogue: Catalogue, warm: TowerWeights) -> NDArray[np.bool_]:
+    """Take over every weight; ids by item key, so that the catalogues may differ. Which rows [N+1] had a learned id."""
+    state = {name: torch.from_numpy(value.copy()) for name, value in warm.state.items() if name != "ids_ND"}
     towers.load_state_dict(state, strict=False)
-    old_keys = warm.catalogue.keys[1:]
+    old_keys = warm.keys[1:]
     place = np.minimum(np.searchsorted(old_keys, catalogue.keys), max(len(old_keys) - 1, 0))
     shared = (old_keys[place] == catalogue.keys) if len(old_keys) else np.zeros(len(catalogue.keys), np.bool_)
     shared[0] = False
     # An id that never was a target was only ever pushed away: such rows start anew.
-    learned = warm.towers.has_id[:, 0].numpy()[np.where(shared, place + 1, 0)] > 0
-    taken = np.flatnonzero(shared & learned)
-    fresh_ids[taken] = warm.towers.ids_ND.detach()[place[taken] + 1]
+    taken = shared & warm.learned[np.where(shared, place + 1, 0)]
     with torch.no_grad():
-        towers.ids_ND.copy_(fresh_ids)
+        towers.ids_ND[torch.from_numpy(taken)] = torch.from_numpy(warm.state["ids_ND"][place[taken] + 1])
+    return taken
 
 
-def _train(
-    towers: Towers, histories: Sequences, recipe: RetrievalRecipe, seed: int, share: float, progress: Progress
-) -> None:
+def _plan(histories: Sequences, rows: int, recipe: RetrievalRecipe, seed: int, share: float) -> Plan:
+    """As many passes over windows of all histories as the share of the budget pays for."""
     generator = np.random.default_rng(seed)
-    rows = len(towers.ids_ND)
     plan = []
     for _ in range(epochs(histories, rows, recipe, share)):
         starts, ends = epoch_windows(histories, recipe.history_length, recipe.window_share, generator)
         for places in batches(starts, ends, recipe.batch_windows, recipe.batch_positions, generator):
             plan.append((starts[places], ends[places]))
+    return plan
+
+
+def train_on(
+    towers: Towers,
+    histories: Sequences,
+    plan: Plan,
+    recipe: RetrievalRecipe,
+    seed: int,
+    progress: Progress,
+    rate: float = 1.0,
+) -> None:
+    """Train the towers in place, a step a batch; rate is the share of the recipe's learning rate."""
+    rows = len(towers.ids_ND)
     if not plan:
         return
-    optimiser = torch.optim.AdamW(towers.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimiser = torch.optim.AdamW(towers.parameters(), rate * recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step / len(plan), recipe.decay_from))
     log_chance = _log_chance(histories, rows)
     towers.train()

@@ -1,6 +1,8 @@
 """The user tower, a causal transformer over the history, and the item vectors it shares with the catalogue."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from penchant.types import Matrix
@@ -72,6 +74,11 @@ class Towers(nn.Module):
         scale = float(self.ids_ND.detach().std()) / max(float(vectors_ND[known].std()), 1e-9)
         with torch.no_grad():
             self.ids_ND[torch.from_numpy(known)] = torch.from_numpy(vectors_ND[known] * scale)
+
+    def forget_ids(self, rows_N: NDArray[np.bool_]) -> None:
+        """Let the content of these rows speak alone, until their ids are trained."""
+        with torch.no_grad():
+            self.ids_ND[torch.from_numpy(rows_N)] = 0.0
 
     def item_vectors(self, keep_id_N: Tensor | None = None, rows_R: Tensor | None = None) -> Tensor:
         """Vectors [N+1, D], or of some rows [R, D]; row 0 is zeros. keep_id_N [N+1, 1] says whose id counts: 0 or 1."""

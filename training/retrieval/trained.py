@@ -1,6 +1,7 @@
 """A trained retrieval, in process: the model that ranking trains on, and what a bundle is written from."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,9 @@ from training.retrieval.popular import Popularity
 from training.retrieval.recipe import RetrievalRecipe
 from training.retrieval.sequences import Sequences, newest
 from training.retrieval.tower import ServedUserTower, Towers
+from training.retrieval.weights import TowerWeights
 
+Export = Callable[[Towers, NDArray[np.int64], Matrix, Path], dict[str, ModelSpec]]
 _BATCH = 256
 
 
@@ -48,6 +51,12 @@ class TrainedRetrieval:
     @cached_property
     def _served(self) -> ServedUserTower:
         return ServedUserTower(self.towers).eval()
+
+    @property
+    def weights(self) -> TowerWeights:
+        """What a later training starts from."""
+        state = {name: value.numpy().copy() for name, value in self.towers.state_dict().items()}
+        return TowerWeights(state, self.catalogue.keys, self.towers.has_id[:, 0].numpy() > 0)
 
     @property
     def embeddings(self) -> Matrix:
@@ -90,15 +99,16 @@ class TrainedRetrieval:
         vectors = self.user_vectors(newest(self.histories, known, self.recipe.history_length))
         return user_keys[order], vectors, [self.user_ids[u] for u in known]
 
-    def write(self, folder: Path) -> dict[str, ModelSpec]:
+    def write(self, folder: Path, export: Export = export_towers) -> dict[str, ModelSpec]:
         """Write the retrieval/ and users/ files of a bundle folder; returns the specs of its models by name.
 
-        Raises BundleMismatch if an exported model differs from the trained one by more than 1e-4.
+        export writes the towers, as export_towers does. Raises BundleMismatch if an exported model differs from the
+        trained one by more than 1e-4.
         """
         retrieval = folder / "retrieval"
         for part in (retrieval, folder / "users"):
             part.mkdir(parents=True, exist_ok=True)
-        specs = export_towers(self.towers, self._golden_histories(), self.catalogue.content, folder)
+        specs = export(self.towers, self._golden_histories(), self.catalogue.content, folder)
         self.co_visitation.write(retrieval)
         np.save(retrieval / "popular.rows.npy", self.popularity.rows)
         np.save(retrieval / "popular.scores.npy", self.popularity.scores[-1])

@@ -36,7 +36,7 @@ def samples(tiny: "Tiny") -> tuple[Samples, Samples]:
 
 @pytest.fixture(scope="module")
 def trained(tiny: "Tiny", samples: tuple[Samples, Samples]) -> TrainedRanker:
-    known = ItemKnowledge(tiny.first).vectors(tiny.first.catalogue)
+    known = ItemKnowledge.of(tiny.first).vectors(tiny.first.catalogue)
     features = tiny.stage.table.features.base
     return train_ranker(
         *samples, features, known, tiny.stage.schema, tasks_of(tiny.dataset), tiny.recipe, 0
@@ -45,7 +45,7 @@ def trained(tiny: "Tiny", samples: tuple[Samples, Samples]) -> TrainedRanker:
 
 def test_untrained_it_keeps_the_order_of_retrieval(tiny: "Tiny", samples: tuple[Samples, Samples]) -> None:
     train, valid = samples
-    known = ItemKnowledge(tiny.first).vectors(tiny.first.catalogue)
+    known = ItemKnowledge.of(tiny.first).vectors(tiny.first.catalogue)
     features = tiny.stage.table.features.base
     model = RankerModel(tiny.recipe, tiny.stage.schema, known, scale_of(train, features), 4, 0)
     engage = logits_of(model, valid, features)[..., 0]
@@ -71,7 +71,7 @@ def test_the_graph_standardises_as_the_samples_were(
 ) -> None:
     """Statistics kept with the samples and those the served graph computes give the same scores."""
     valid, features = samples[1], tiny.stage.table.features.base
-    known = ItemKnowledge(tiny.first).vectors(tiny.first.catalogue)
+    known = ItemKnowledge.of(tiny.first).vectors(tiny.first.catalogue)
     served = ServedRanker(trained.model, known, trained.outputs).eval()
     expected = task_scores(trained.outputs, logits_of(trained.model, valid, features))
     feeds = feeds_of(valid, features, candidates=10_000)
@@ -87,7 +87,7 @@ def test_a_candidate_alone_and_broken_features_still_get_finite_scores(
     tiny: "Tiny", samples: tuple[Samples, Samples], trained: TrainedRanker, tmp_path: Path
 ) -> None:
     features = tiny.stage.table.features.base
-    known = ItemKnowledge(tiny.first).vectors(tiny.first.catalogue)
+    known = ItemKnowledge.of(tiny.first).vectors(tiny.first.catalogue)
     feeds = feeds_of(samples[1], features)
     spec = export_ranker(trained, known, feeds, tmp_path, "ranker/ranker.onnx")
     session = open_session(tmp_path, spec)
@@ -109,7 +109,7 @@ def test_a_candidate_alone_and_broken_features_still_get_finite_scores(
 def test_candidates_do_not_depend_on_their_order(
     tiny: "Tiny", samples: tuple[Samples, Samples], trained: TrainedRanker
 ) -> None:
-    known = ItemKnowledge(tiny.first).vectors(tiny.first.catalogue)
+    known = ItemKnowledge.of(tiny.first).vectors(tiny.first.catalogue)
     served = ServedRanker(trained.model, known, trained.outputs).eval()
     feed = feeds_of(samples[1], tiny.stage.table.features.base)[0]
     turned = {
@@ -121,7 +121,7 @@ def test_candidates_do_not_depend_on_their_order(
 
 
 def test_item_knowledge_goes_by_key_and_new_items_by_content(tiny: "Tiny") -> None:
-    knowledge = ItemKnowledge(tiny.first)
+    knowledge = ItemKnowledge.of(tiny.first)
     catalogue = tiny.first.catalogue
     vectors = knowledge.vectors(catalogue)
     assert vectors.shape[0] == catalogue.count + 1
