@@ -22,14 +22,14 @@ COPY penchant penchant
 
 FROM build AS build-services
 # hadolint ignore=DL3013
-RUN pip install --no-cache-dir '.[services]' \
+RUN pip install --no-cache-dir '.[services,kafka]' \
     && python -m compileall -q /venv
 
 FROM build AS build-training
 # Its own step, and exact: an open range may bring gigabytes of CUDA packages.
 RUN pip install --no-cache-dir torch==2.13.0
 # hadolint ignore=DL3013
-RUN pip install --no-cache-dir '.[training]' \
+RUN pip install --no-cache-dir '.[training,kafka]' \
     && python -m compileall -q /venv
 
 FROM base AS services

@@ -2,9 +2,10 @@
 #
 #   make demo DATA=folder        from data to slates that react and measured quality; ends with one JSON line
 #   make test                    every test; TESTS=tests/stack for some of them
+#   make storm                   kills under load with every kind of event log, checked against a model (long)
 #   make check                   formatting, lint, types, imports, protos
 #   make quality DATA=folder     the recipe over three seeds, through the front door and offline (long)
-#   make bench-freshness DATA=folder   and bench-throughput, bench-swaps: the real-time figures (long)
+#   make bench-freshness DATA=folder   and -throughput, -new-items, -swaps: the real-time figures (long)
 #   make up DATA=folder / down / status     the stack on this machine, left running
 #
 # Other variables: PYTHON (a Python 3.11), PIP (more options for pip), SERVICES=separate (a process a service),
@@ -25,7 +26,7 @@ FIND_PYTHON = for p in $(PYTHON) python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done
 STACK_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SERVICES),--services $(SERVICES)) $(if $(REDIS),--redis $(REDIS)) $(ARGS)
 
-BENCHMARKS = bench-freshness bench-throughput bench-swaps
+BENCHMARKS = bench-freshness bench-throughput bench-new-items bench-swaps
 
 .PHONY: help env protos demo quality $(BENCHMARKS) test check up down status clean
 
@@ -70,6 +71,9 @@ down status:
 
 test: env
 	$(BIN)/python -m pytest $(TESTS)
+
+storm: env
+	@PYTHONPATH=tests $(BIN)/python -m fault.storm --file 200 $(ARGS)
 
 check: env
 	$(BIN)/ruff format --check .

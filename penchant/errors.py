@@ -12,6 +12,7 @@ PenchantError
 ├── DataError              a data file is bad: file, line, column, remedy
 ├── ConfigError            the configuration is bad
 ├── LogError               the event log is held by another or broken
+│   ├── LogFenced          another writer took the log over
 │   └── LogUnavailable     the event log cannot be reached now    UNAVAILABLE
 └── ProcessFailed          a process of the stack did not start, or gave up
 """
@@ -88,6 +89,10 @@ class ConfigError(PenchantError):
 
 class LogError(PenchantError):
     """The event log is held by another process, or broken."""
+
+
+class LogFenced(LogError):
+    """Another writer took the event log over: this one never writes again."""
 
 
 class LogUnavailable(LogError):

@@ -82,6 +82,10 @@ class ItemTable:
         """The delta's rows by ascending key."""
         self.newest_rows: NDArray[np.int64] = np.empty(0, np.int64)
         """The delta's rows, the last created first; where that ties, by key: alike in every process."""
+        self.written: NDArray[np.int64] = np.empty(0, np.int64)
+        """Position of the newest change of each of the delta's rows, [M-N]."""
+        self.resets = 0
+        """How often it began anew: rows of the delta mean the same items only between two."""
         self._bundled_tags = self.tags
         self._bundled_numeric = self.numeric
         self._publishing = threading.Lock()
@@ -222,18 +226,23 @@ class ItemTable:
             return
         row_count = self.row_count + len(added)
         available = _lengthened(self.available, row_count, False)
+        written = _lengthened(self.written, row_count - self.bundle_rows - 1, 0)
         for row, _, change in changed:
             available[row] = change.available and not change.deleted
+            if row > self.bundle_rows:
+                written[row - self.bundle_rows - 1] = change.position
         every_key = self._every_key.extended(np.array(added, np.int64))
-        delta_keys, columns = every_key.extra, self._delta_columns(changed, len(added), content, embed)
+        columns = self._delta_columns(changed, len(added), content, embed)
+        touched = np.array([row for row, _, _ in changed if row > self.bundle_rows], np.int64)
         published: dict[str, Any] = {
             "available": available,
+            "written": written,
             "position": position,
             "numeric": {n: self._numbers(n, changed, row_count) for n in self.numeric},
             "tags": {n: self.tags[n].with_rows(row_count, self._tags_of(n, changed)) for n in self.tags},
             "_every_key": every_key,
-            "_delta_order": np.argsort(delta_keys, kind="stable") + self.bundle_rows + 1,
-            "newest_rows": np.lexsort((delta_keys, -columns["created"].extra)) + self.bundle_rows + 1,
+            "_delta_order": self._by_key(every_key, touched[touched >= self.row_count]),
+            "newest_rows": self._by_age(every_key, columns["created"], touched),
             **columns,
         }
         self.ids.extend(newest[key][1].item_id for key in added)
@@ -257,13 +266,17 @@ class ItemTable:
                 _every_key=Column(self.keys),
                 _delta_order=np.empty(0, np.int64),
                 newest_rows=np.empty(0, np.int64),
+                resets=self.resets + 1,
+                written=np.empty(0, np.int64),
             )
 
     def _delta_columns(
         self, changed: list["_Changed"], added: int, content: Matrix | None, embed: Embed | None
     ) -> dict[str, Column]:
         """The columns of the delta's rows, grown by `added` rows and written where items changed."""
-        mine = [(row, i, change) for row, i, change in changed if row > self.bundle_rows]
+        late = [(row, i, change) for row, i, change in changed if row > self.bundle_rows]
+        # What is deleted keeps its vectors: copying the columns for what cannot be returned would be for nothing.
+        mine = [(row, i, change) for row, i, change in late if not change.deleted]
         rows = np.array([row for row, _, _ in mine], np.int64)
         vectors = np.zeros((len(mine), self.content.shape[1]), np.float32)
         if content is not None and len(mine):
@@ -271,19 +284,38 @@ class ItemTable:
         embeddings = np.zeros((len(mine), self.embeddings.shape[1]), np.float32)
         if embed is not None and len(mine):
             embeddings[:] = embed(vectors)
-        written: dict[str, NDArray[Any]] = {
-            "content": vectors,
-            "embeddings": embeddings,
-            "created": np.array([change.created_us for _, _, change in mine], np.int64),
+        created = np.array([change.created_us for _, _, change in late], np.int64)
+        columns = {
+            "content": self._written(self.content, rows, vectors),
+            "embeddings": self._written(self.embeddings, rows, embeddings),
+            "created": self._written(self.created, np.array([row for row, _, _ in late], np.int64), created),
         }
-        known = rows < self.row_count
-        columns = {}
-        for name, values in written.items():
-            column: Column = getattr(self, name)
-            columns[name] = column.overwritten(rows[known], values[known]).extended(values[~known])
         # An item without events has the features of row 0: those of nothing.
         columns["features"] = self.features.extended(np.repeat(self.features.base[:1], added, axis=0))
         return columns
+
+    def _written(self, column: Column, rows: NDArray[np.int64], values: NDArray[Any]) -> Column:
+        known = rows < self.row_count
+        return column.overwritten(rows[known], values[known]).extended(values[~known])
+
+    def _by_key(self, every_key: Column, added: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The delta's rows by ascending key: those there were, and the added put between them."""
+        added = added[np.argsort(every_key[added])]
+        places = np.searchsorted(every_key[self._delta_order], every_key[added])
+        return np.insert(self._delta_order, places, added)
+
+    def _by_age(self, every_key: Column, created: Column, touched: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The delta's rows, the last created first, by key where that ties: only the touched ones move."""
+        base, count = self.bundle_rows + 1, len(created)
+        moves = np.zeros(count, np.bool_)
+        moves[touched] = True
+        kept = self.newest_rows[~moves[self.newest_rows]]
+        touched = touched[np.lexsort((every_key[touched], -created[touched]))]
+        ages, of_touched = -created[kept], -created[touched]
+        places = np.searchsorted(ages, of_touched)
+        if (places != np.searchsorted(ages, of_touched, side="right")).any():
+            return np.lexsort((every_key.extra, -created.extra)) + base
+        return np.insert(kept, places, touched)
 
     def _tags_of(self, name: str, changed: list["_Changed"]) -> dict[int, Sequence[str]]:
         bundled = self._bundled_tags[name]

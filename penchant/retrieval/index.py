@@ -20,6 +20,8 @@ _GATE_K = 300
 _BREADTHS = (2, 4, 8, 16)
 """ef in multiples of the neighbours asked for; the first that passes the gate is taken."""
 _MAX_OVER_FETCH = 2000
+_LINKS = 16
+_BUILD_BREADTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,32 @@ def open_search(folder: Path, embeddings: Matrix, user_embeddings: Matrix, index
     auto takes the index from HNSW_FROM items up, but only if it passes the gate: graphs over inner products can lose
     items for good, by how the embeddings lie. Raises BundleMismatch where the index is missing or not the items'.
     """
-    exact = exact_search(embeddings)
+    if index == "exact" or (index == "auto" and len(embeddings) - 1 < HNSW_FROM):
+        return OpenedSearch(exact_search(embeddings), "exact")
+    return _gated(_load(folder / INDEX_FILE, embeddings), embeddings, user_embeddings, index)
+
+
+def build_search(embeddings: Matrix, user_embeddings: Matrix, index: str = "auto") -> OpenedSearch:
+    """The same over items of which there is no file: the graph is built here, in this thread, without the GIL."""
+    import hnswlib
+
     count = len(embeddings) - 1
-    if index == "exact" or (index == "auto" and count < HNSW_FROM):
-        return OpenedSearch(exact, "exact")
-    opened = _load(folder / INDEX_FILE, embeddings)
+    if index == "exact" or count < HNSW_FROM:
+        return OpenedSearch(exact_search(embeddings), "exact")
+    built = hnswlib.Index(space="ip", dim=embeddings.shape[1])
+    built.init_index(max_elements=count, M=_LINKS, ef_construction=_BUILD_BREADTH, random_seed=1)
+    built.set_num_threads(1)
+    built.add_items(embeddings[1:], np.arange(1, count + 1))
+    return _gated(built, embeddings, user_embeddings, index)
+
+
+def _gated(opened: Any, embeddings: Matrix, user_embeddings: Matrix, index: str) -> OpenedSearch:
+    exact = exact_search(embeddings)
     queries = np.asarray(user_embeddings[:: max(len(user_embeddings) // _GATE_QUERIES, 1)][:_GATE_QUERIES])
     recall = 1.0
     for breadth in _BREADTHS:
         search = hnsw_search(opened, embeddings, breadth)
-        recall = _recall(search, exact, queries, count)
+        recall = _recall(search, exact, queries, len(embeddings) - 1)
         if recall >= GATE:
             return OpenedSearch(search, "hnsw", recall)
     return OpenedSearch(search, "hnsw", recall) if index == "hnsw" else OpenedSearch(exact, "exact")

@@ -16,6 +16,7 @@ from penchant.item_table import ItemTable
 from penchant.leaves import Candidates
 from penchant.mapped import mapped
 from penchant.retrieval.co_visitation import CoVisitation
+from penchant.retrieval.delta import DeltaSearch
 from penchant.retrieval.rows import distinct, first, look_up, of_bundled, union
 from penchant.retrieval.search import Search, best, merged
 from penchant.retrieval.settings import RetrievalSettings
@@ -34,6 +35,11 @@ _POPULAR = RETRIEVAL_FEATURES.index("popular")
 _RECIPROCAL_RANK = RETRIEVAL_FEATURES.index("reciprocal_rank")
 _NEWEST = 5
 """History items that content looks back on."""
+_NEW = 50
+"""Items newer than the bundle that the tower proposes beside its nearest: their vectors, made from content alone, are
+shorter than learnt ones, and would seldom be among those."""
+_NEW_SHARE = 10
+"""One of so many places of a blend is kept for such items."""
 _BIT = {name: np.uint32(1 << i) for i, name in enumerate(SOURCES)}
 
 Tower = Callable[[NDArray[np.int64]], Matrix]
@@ -64,6 +70,10 @@ class RetrievalModel:
     search: Search
     delta_rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Rows that came after the bundle, newest first; see over()."""
+    delta: DeltaSearch = field(init=False)
+    """Searches those rows; one for all that over() makes of a model."""
+    late_search: Search | None = None
+    """delta's, over the table that over() was given."""
     _popular_order: Rows = field(init=False)
     """Popular rows of every window in turn, the shortest window first, each row once."""
     _fresh_order: Rows = field(init=False)
@@ -73,6 +83,7 @@ class RetrievalModel:
     def __post_init__(self) -> None:
         self._popular_order = distinct(np.asarray(self.popular_rows.T.ravel(), np.uint32))
         self._fresh_order = distinct(self.fresh_rows)
+        self.delta = DeltaSearch(self.user_embeddings)
         self._least_popular = float(self.popular_scores.min())
         self._least_trend = float(self.trend_scores.min())
 
@@ -109,6 +120,7 @@ class RetrievalModel:
         """The model over an item table as it is now, delta included."""
         model = copy(self)
         model.embeddings, model.content, model.delta_rows = table.embeddings, table.content, table.newest_rows
+        model.late_search = self.delta.over(table)
         return model
 
     def user_vector(self, history_rows: NDArray[np.int64]) -> Vector:
@@ -166,7 +178,8 @@ class RetrievalModel:
             rows, bits = self._filled(rows, bits, allowed, max_candidates)
         features = self._features(rows, bits, query)
         score = features[:, 0] if len(used) > 1 else _own_order(next(iter(used)), by_source, rows, features)
-        order = np.lexsort((rows, -features[:, _POPULAR], -score))[:max_candidates]
+        order = np.lexsort((rows, -features[:, _POPULAR], -score))
+        order = self._cut(order, rows, max_candidates) if len(used) > 1 else order[:max_candidates]
         features = features[order]
         features[:, _RECIPROCAL_RANK] = 1.0 / np.sqrt(1.0 + np.arange(len(order)))
         block = Candidates(rows[order], score[order].astype(np.float32), bits[order], features, SOURCES)
@@ -185,10 +198,10 @@ class RetrievalModel:
             return None
         k = self.settings.quotas["two_tower"]
         found = self.search(query.vector, k, query.allowed)
-        delta = self.delta_rows[query.allowed[self.delta_rows]]
-        if len(delta):
-            found = merged(found, best(delta, self.embeddings[delta] @ query.vector, k), k)
-        return found[0]
+        if self.late_search is None:
+            return found[0]
+        late = self.late_search(query.vector, k, query.allowed)
+        return distinct(np.concatenate([merged(found, late, k)[0], late[0][:_NEW]]))
 
     def _followers(self, query: "_Query") -> Rows:
         rows, scores = query.followers
@@ -248,6 +261,19 @@ class RetrievalModel:
             as_new = self.as_new(features[~new], bits[~new])
             features[new] = self.made_new(features[new], as_new)
         return features
+
+    def _cut(self, order: NDArray[np.int64], rows: Rows, k: int) -> NDArray[np.int64]:
+        """The first k of an order, where new items have a tenth of the places to themselves.
+
+        What nobody has met yet is blended by a guess, and the ranker cannot take up what it is not given.
+        """
+        kept, rest = order[:k], order[k:]
+        new = rows >= len(self.popular_scores)
+        places = k // _NEW_SHARE - int(np.count_nonzero(new[kept]))
+        added = rest[new[rest]][: max(places, 0)]
+        if len(added) == 0:
+            return kept
+        return np.concatenate([np.delete(kept, np.flatnonzero(~new[kept])[-len(added) :]), added])
 
     def as_new(self, features: Matrix, bits: NDArray[np.uint32]) -> Vector:
         """Retrieval features [S] of an item nobody has met yet, beside these candidates of the same query.

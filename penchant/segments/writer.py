@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from penchant.errors import LogError
+from penchant.errors import LogError, LogFenced
 from penchant.segments.format import (
     HEADER,
     MAX_RECORD_BYTES,
@@ -170,7 +170,7 @@ class SegmentWriter:
             held = False
         if not held:
             self._broken = "its lock file was replaced"
-            raise LogError(f"{self.folder}: the lock file was replaced under this writer: start it again")
+            raise LogFenced(f"{self.folder}: the lock file was replaced under this writer: start it again")
 
     def _write(self, block: bytes) -> None:
         size = self._sizes[self._first]

@@ -9,6 +9,7 @@ import grpc
 
 from penchant.bundle import Manifest
 from penchant.v1.candidate_gen_service_pb2_grpc import add_CandidateGenServiceServicer_to_server
+from services.candidate_gen.compaction import compact_deltas
 from services.candidate_gen.config import CandidateGenSettings
 from services.candidate_gen.leaf import CandidateGen
 from services.candidate_gen.server import SERVICE, CandidateGenServicer
@@ -41,7 +42,11 @@ async def main(
         servicer = CandidateGenServicer(leaf, chosen.default_deadline_s)
         add_CandidateGenServiceServicer_to_server(servicer, server)
 
-    await serve_leaf("candidate_gen", chosen, holder, feed, register, (SERVICE,), leaf.numbers, stop, listening)
+    compacting = asyncio.create_task(compact_deltas(holder))
+    try:
+        await serve_leaf("candidate_gen", chosen, holder, feed, register, (SERVICE,), leaf.numbers, stop, listening)
+    finally:
+        compacting.cancel()
 
 
 if __name__ == "__main__":

@@ -54,8 +54,18 @@ class CandidateGen:
         return Retrieved(table.with_keys(candidates), table.position, degraded)
 
     def numbers(self) -> dict[str, float]:
-        """For GetStatus: how often each source failed."""
-        return {f"degraded_{source}": float(count) for source, count in self._degraded.items()}
+        """For GetStatus: how often each source failed, and how the newest bundle's delta is searched."""
+        failed = {f"degraded_{source}": float(count) for source, count in self._degraded.items()}
+        newest = self._holder.newest if self._holder.versions else None
+        if newest is None or newest.retrieval is None:
+            return failed
+        delta = newest.retrieval.delta
+        return {
+            **failed,
+            "delta_indexed": float(delta.indexed),
+            "delta_tail": float(delta.tail(newest.table.view())),
+            "delta_compactions": float(delta.compactions),
+        }
 
 
 def allowed_rows(table: ItemTable, query: RetrievalQuery) -> Mask:

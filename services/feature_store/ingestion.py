@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from penchant.errors import LogError, LogUnavailable, Overloaded, PenchantError, StoreUnavailable
+from penchant.errors import LogError, LogFenced, LogUnavailable, Overloaded, PenchantError, StoreUnavailable
 from penchant.event_log import EventLog, open_event_log
 from penchant.events import Event
 from services.feature_store.deduplication import RecentEvents
@@ -283,6 +283,9 @@ class Ingestion:
                     f"{error}; it is not known yet whether the log holds the entries: sending them again is safe where "
                     "they carry an event_id"
                 ) from None
+            except LogFenced as error:
+                self._fenced = str(error)
+                raise
             self._reached("after_fsync")
             assert first == before + 1
             numbered = list(enumerate(fresh, first))

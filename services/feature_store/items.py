@@ -8,6 +8,7 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -23,7 +24,8 @@ RECENT = 10_000
 """Changes that a watcher can catch up with one by one; an older position gets a snapshot."""
 RUN = 1000
 """Changes in one message."""
-_MAX_WAITING = 32
+_MAX_WAITING = 10_000
+"""Items; beyond it writers are refused."""
 _CHECKPOINT = "item_counters:applied_position"
 """Of key 0: everything up to this position is in the store."""
 _NOTHING = np.zeros(1, np.int64)
@@ -36,6 +38,14 @@ class ItemChanges:
     snapshot: bool
     changes: tuple[ItemChange, ...]
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Records of one call, and who waits for the position of the last."""
+
+    payloads: Sequence[bytes]
+    done: asyncio.Future[int]
 
 
 class ItemJournal:
@@ -51,6 +61,8 @@ class ItemJournal:
         """Changes of the log that the online store may not hold yet."""
         self._turn = asyncio.Lock()
         self._waiting = 0
+        self._queue: list[_Batch] = []
+        self._rounds: set[asyncio.Task[None]] = set()
         self._heard_us = 0
         self._losses = store.losses
         self._changed = asyncio.Condition()
@@ -74,29 +86,50 @@ class ItemJournal:
 
     async def write(self, items: Sequence[ItemWrite], now_us: int) -> int:
         """Log, publish and store items; the position after them. Raises Overloaded, LogError, StoreUnavailable."""
-        if self._waiting >= _MAX_WAITING:
-            raise Overloaded(f"{self._waiting} batches of items are waiting: retry later", 200)
+        if self._waiting + len(items) > _MAX_WAITING:
+            raise Overloaded(f"{self._waiting} items are waiting, at most {_MAX_WAITING}: retry later", 200)
         self._heard_us = max(self._heard_us, now_us)
-        self._waiting += 1
+        batch = _Batch([record_of(item, now_us) for item in items], asyncio.get_running_loop().create_future())
+        self._waiting += len(items)
+        self._queue.append(batch)
         # A caller that leaves must not tear a write in two: what is in the log is published and stored.
-        return await asyncio.shield(asyncio.ensure_future(self._write_in_turn(items, now_us)))
+        task = asyncio.ensure_future(self._round(now_us))
+        self._rounds.add(task)
+        task.add_done_callback(self._rounds.discard)
+        return await asyncio.shield(batch.done)
 
-    async def _write_in_turn(self, items: Sequence[ItemWrite], now_us: int) -> int:
-        try:
-            async with self._turn:
-                payloads = [record_of(item, now_us) for item in items]
-                # First what an append did after all that was given up on.
-                missed = await asyncio.to_thread(self._missed)
-                first = await asyncio.to_thread(self._log.append, payloads)
-                for position, payload in [*missed, *enumerate(payloads, first)]:
-                    change = self._take(position, payload)
-                    self._unwritten[change.item_key] = change
-                async with self._changed:
-                    self._changed.notify_all()
-                await self._store_unwritten(now_us)
-                return first + len(items) - 1
-        finally:
-            self._waiting -= 1
+    async def _round(self, now_us: int) -> None:
+        """Write all that wait, as one: whoever came while the last round ran shares this one's fsync."""
+        async with self._turn:
+            batches, self._queue = self._queue, []
+            if not batches:
+                return
+            try:
+                ends = await self._write_together([batch.payloads for batch in batches], now_us)
+                for batch, end in zip(batches, ends, strict=True):
+                    if not batch.done.done():
+                        batch.done.set_result(end)
+            except Exception as error:
+                for batch in batches:
+                    if not batch.done.done():
+                        batch.done.set_exception(error)
+                        batch.done.exception()  # Nobody may be waiting any more.
+            finally:
+                self._waiting -= sum(len(batch.payloads) for batch in batches)
+
+    async def _write_together(self, batches: Sequence[Sequence[bytes]], now_us: int) -> list[int]:
+        """Log, publish and store batches; the position of each one's last item."""
+        payloads = [payload for batch in batches for payload in batch]
+        # First what an append did after all that was given up on.
+        missed = await asyncio.to_thread(self._missed)
+        first = await asyncio.to_thread(self._log.append, payloads)
+        for position, payload in [*missed, *enumerate(payloads, first)]:
+            change = self._take(position, payload)
+            self._unwritten[change.item_key] = change
+        async with self._changed:
+            self._changed.notify_all()
+        await self._store_unwritten(now_us)
+        return [first - 1 + count for count in accumulate(map(len, batches))]
 
     async def recover(self, now_us: int) -> None:
         """Bring the online store up to the log: whole items, so writing one twice changes nothing."""

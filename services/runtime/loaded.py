@@ -14,6 +14,7 @@ from penchant.features import FeatureSchema
 from penchant.item_table import Embed, ItemTable
 from penchant.ranking import HISTORY_SIGNALS
 from penchant.retrieval import RETRIEVAL_FEATURES, RetrievalModel
+from penchant.retrieval.delta import DeltaSearch
 from penchant.retrieval.index import INDEX_FILE, open_search
 from penchant.sessions import Session, open_session
 from penchant.types import Matrix
@@ -123,6 +124,7 @@ def _retrieval(folder: Path, manifest: Manifest, table: ItemTable, index: str) -
     opened = open_search(folder, embeddings, np.load(folder / "users" / "embeddings.npy", mmap_mode="r"), index)
     _log.info("search opened", bundle=manifest.version, kind=opened.kind, recall=round(opened.recall, 4))
     model = RetrievalModel.open(folder, manifest, tower, opened.search, table.embeddings, table.content)
+    model.delta = DeltaSearch(model.user_embeddings, index)
     rows = manifest.item_count + 1
     _same(manifest, "retrieval/popular.scores", (rows,), model.popular_scores.shape)
     _same(manifest, "retrieval/neighbours.rows", (rows,), model.neighbours.shape[:1])

@@ -10,6 +10,7 @@ import grpc
 
 from penchant.v1.candidate_gen_service_pb2_grpc import add_CandidateGenServiceServicer_to_server
 from penchant.v1.ranker_service_pb2_grpc import add_RankerServiceServicer_to_server
+from services.candidate_gen.compaction import compact_deltas
 from services.candidate_gen.leaf import CandidateGen
 from services.candidate_gen.server import SERVICE as CANDIDATE_GEN
 from services.candidate_gen.server import CandidateGenServicer
@@ -56,6 +57,8 @@ async def main(
         stack.push_async_callback(store.stop)
         following = asyncio.create_task(follow_items(store, feed))
         stack.callback(following.cancel)
+        compacting = asyncio.create_task(compact_deltas(holder))
+        stack.callback(compacting.cancel)
         exposures = open_exposures(chosen)
         if exposures is not None:
             stack.push_async_callback(exposures.close)

@@ -1,4 +1,7 @@
-"""Short forms of the real-time figures, on a whole stack: what must be nought is nought; times are only shown."""
+"""Short forms of the real-time figures, on one stack: what must be nought is nought; times are only shown.
+
+New items come last: they are in every bundle's answers from then on, and bear no version's mark.
+"""
 
 import argparse
 from collections.abc import Iterator
@@ -8,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from benchmarks import freshness, swaps, throughput
+from benchmarks import freshness, new_items, swaps, throughput
 from benchmarks.stand import Stand, stand
 
 
@@ -55,3 +58,12 @@ def test_every_answer_is_of_one_version_while_bundles_are_swapped_and_rolled_bac
     # In a catalogue of 80 items someone has seen all of them.
     assert set(found["degraded"]) <= {"filter_seen:nothing unseen is left"}
     assert found["versions_that_answered"] >= 3
+
+
+def test_new_items_are_retrieved_for_who_likes_their_kind_and_deleted_ones_for_nobody(running: Stand) -> None:
+    found = measured(running, new_items, "--probes", "6", "--inserts", "200", "--deletes", "100", "--queries", "10",
+                     "--slate-rate", "10")  # fmt: skip
+    assert found["retrieved_ms"]["count"] == 6
+    assert found["never_retrieved"] == found["failed"] == found["deleted_items_shown"] == 0
+    assert (found["inserts"], found["deletes"]) == (206, 100)
+    assert found["recall_at_100"]["mean"] >= 0.98

@@ -1,5 +1,7 @@
 """One suite for every event log: what penchant.event_log.protocol says."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -7,18 +9,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penchant.errors import LogError
+from penchant.errors import LogError, LogFenced
 from penchant.event_log import EventLog, follow, open_event_log, open_log_reader
 from penchant.segments import MAX_RECORD_BYTES
 
 Url = str
 
 
+@pytest.fixture(params=["file", "redis", "kafka"])
+def kind(request) -> str:
+    return request.param
+
+
 @pytest.fixture
-def new_url(tmp_path) -> Callable[[], Url]:
-    """Gives the URL of an empty place for logs at each call."""
-    numbers = iter(range(1000))
-    return lambda: (tmp_path / f"logs {next(numbers)}").as_uri()
+def new_url(new_log_url, kind) -> Callable[[], Url]:
+    return lambda: new_log_url(kind)
 
 
 @pytest.fixture
@@ -158,7 +163,7 @@ def test_holds_are_kept_with_the_log(url, log):
     reader.close()
 
 
-def test_trimming_stops_before_what_a_holder_still_needs(log):
+def test_trimming_stops_before_what_a_holder_still_needs(log, kind):
     for n in range(30):
         log.append([b"%d" % n])
     log.hold("applied", 20)
@@ -167,10 +172,96 @@ def test_trimming_stops_before_what_a_holder_still_needs(log):
     with pytest.raises(LogError, match="'trainer' is done up to position 0"):
         log.trim_before(15, ["applied", "trainer"])
     assert len(list(log.read(1))) == 30
+    if kind == "kafka":
+        # The mock cluster cannot delete records.
+        with pytest.raises(LogError, match="not supported"):
+            log.trim_before(15, ["applied"])
+        return
     oldest = log.trim_before(15, ["applied"])
     assert oldest == log.oldest() <= 15
     assert list(log.read(15)) == [(n + 1, b"%d" % n) for n in range(14, 30)]
     assert log.append([b"next"]) == 31
+
+
+def test_a_second_writer_is_refused_or_takes_over(url, log, kind):
+    log.append([b"a"])
+    if kind == "file":
+        with pytest.raises(LogError, match="held by another process"):
+            open_event_log(url)
+        assert log.append([b"b"]) == 2
+        return
+    second = open_event_log(url)
+    assert second.epoch > log.epoch
+    for _ in range(2):
+        with pytest.raises(LogFenced, match=r"took .* over.*: stop one of the two"):
+            log.append([b"lost", b"too"])
+    assert second.append([b"b"]) == 2
+    third = open_event_log(url)
+    with pytest.raises(LogFenced):
+        second.append([b"lost"])
+    assert third.append([b"c", b"d"]) == 3
+    assert read(url) == list(third.read()) == [(1, b"a"), (2, b"b"), (3, b"c"), (4, b"d")]
+    third.close()
+    second.close()
+
+
+def test_a_closed_log_takes_nothing(log):
+    log.close()
+    with pytest.raises(LogError, match="closed"):
+        log.append([b"a"])
+
+
+def test_a_reader_sees_batches_whole_or_not_at_all(url, log):
+    done = threading.Event()
+    torn: list[int] = []
+    reads: list[int] = []
+
+    def reading() -> None:
+        reader = open_log_reader(url)
+        while not done.is_set():
+            count = sum(1 for _ in reader.read())
+            reads.append(count)
+            if count % 300:
+                torn.append(count)
+        reader.close()
+
+    thread = threading.Thread(target=reading)
+    thread.start()
+    for n in range(12):
+        log.append([b"%d" % n * 50] * 300)
+    done.set()
+    thread.join(30)
+    assert not torn
+    assert reads
+    assert log.newest() == 3600
+
+
+def test_what_a_killed_writer_was_answered_stays_and_no_batch_is_torn(url):
+    program = (
+        "import sys\n"
+        "from penchant.event_log import open_event_log\n"
+        "log = open_event_log(sys.argv[1])\n"
+        "for n in range(100000):\n"
+        "    log.append([b'%d-%d' % (n, i) for i in range(40)])\n"
+        "    print(n, flush=True)\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program, url], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    answered = -1
+    for line in child.stdout:
+        answered = int(line)
+        if answered >= 50:
+            child.kill()
+    child.wait()
+    log = open_event_log(url)
+    assert log.append([b"next"]) == log.position
+    records = list(log.read())
+    assert [position for position, _ in records] == list(range(1, log.position + 1))
+    batches = (len(records) - 1) // 40
+    assert batches > answered
+    expected = [b"%d-%d" % (n, i) for n in range(batches) for i in range(40)]
+    assert [payload for _, payload in records] == [*expected, b"next"]
+    log.close()
 
 
 Step = tuple[str, list[bytes]]

@@ -1,6 +1,7 @@
 """Rows of items written after the bundle: each process numbers them itself, and finds another's by key."""
 
 import numpy as np
+import pytest
 
 from penchant.item_table import ItemChange, ItemTable
 from penchant.leaves import Candidates
@@ -41,3 +42,21 @@ def test_candidates_of_the_bundle_carry_no_keys() -> None:
     ahead.apply([ItemChange(1, 30, "thirty")])
     assert len(ahead.with_keys(block([1, 2])).keys) == 0
     assert ahead.keys_of(np.array([3, 1, 0, 2], np.uint32)).tolist() == [30, 10, 0, 20]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_stay_in_order_of_key_and_of_age_however_they_come(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    items, position = table(), 0
+    for _ in range(40):
+        changes = []
+        for key in rng.choice(np.arange(100, 140), rng.integers(1, 5), replace=False).tolist():
+            position += 1
+            created, deleted = int(rng.integers(1, 30)), bool(rng.random() < 0.2)
+            changes.append(ItemChange(position, key, str(key), deleted=deleted, created_us=created))
+        items.apply(changes)
+        rows = np.arange(3, items.row_count)
+        keys, created = items.keys_of(rows.astype(np.uint32)), items.created[rows]
+        assert items.newest_rows.tolist() == rows[np.lexsort((keys, -created))].tolist()
+        assert items.rows_of(keys).tolist() == rows.tolist()
+        assert items.rows_of(np.array([99, 10, 140])).tolist() == [0, 1, 0]

@@ -228,6 +228,26 @@ def test_a_new_item_is_taken_to_be_followed_and_popular_as_the_tower_s_candidate
     assert found.scores[new] == pytest.approx(how.tower_weight * dot + rest.mean(), abs=1e-4)
 
 
+def test_new_items_that_the_blend_puts_last_have_a_tenth_of_the_places_and_the_rest_keep_their_order(
+    opened: tuple[RetrievalModel, ItemTable],
+) -> None:
+    model, table = opened
+    items = table.view()
+    dim = table.embeddings.shape[1]
+    changes = [ItemChange(n, 10**6 + n, f"new {n}") for n in range(1, 5)]
+    far = -100.0 * table.embeddings.base[1:4].sum(axis=0)
+    items.apply(changes, np.ones((4, table.content.shape[1]), np.float32), lambda c: np.tile(far, (4, 1)))
+    late = model.over(items)
+    history = np.array([1, 2, 3])
+    assert far.shape == (dim,)
+    without = items.allowed()
+    without[table.row_count :] = False
+    plain = late.retrieve(history, without, 20)[0].rows.tolist()
+    rows = late.retrieve(history, items.allowed(), 20)[0].rows.tolist()
+    assert rows[:18] == plain[:18]
+    assert all(row >= table.row_count for row in rows[18:])
+
+
 def test_a_history_of_items_newer_than_the_bundle_leads_to_what_is_like_them(
     opened: tuple[RetrievalModel, ItemTable],
 ) -> None:

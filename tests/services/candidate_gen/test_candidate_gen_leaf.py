@@ -211,4 +211,4 @@ async def test_a_failed_source_degrades_but_answers(leaf: CandidateGen, holder: 
         model.tower = whole
     assert len(retrieved.candidates.rows) == 20
     assert [reason.partition(":")[0] for reason in retrieved.degraded_sources] == ["two_tower"]
-    assert leaf.numbers() == {"degraded_two_tower": 1.0}
+    assert leaf.numbers()["degraded_two_tower"] == 1.0

@@ -6,12 +6,14 @@ import pytest
 from store_world import DAY_US, NOW_US, SCHEMA, event
 
 from penchant.errors import InvalidArgument, LogError, Overloaded, StoreUnavailable
+from penchant.event_log import open_event_log
 from penchant.features import UserFeatures
 from penchant.ids import key
-from penchant.segments import SegmentWriter
 from services.feature_store.connection import command
 from services.feature_store.wire import record_of
 from services.feature_store.writes import ItemWrite, UserWrite
+
+each_log = pytest.mark.parametrize("new_log", ["file", "redis", "kafka"], indirect=True)
 
 
 async def state(leaf, user="u", as_of_us=NOW_US, minimum=0, deadline_s=1.0):
@@ -26,6 +28,7 @@ async def counters(leaf, item="i"):
     return None if slots is None else dict(zip(names, slots.tolist(), strict=True))
 
 
+@each_log
 async def test_an_event_is_readable_once_it_was_answered(leaf):
     written = await leaf.write_events([event(item="a"), event(item="b", type_="hide")], NOW_US)
     assert (written.accepted, written.rejections, written.position) == (2, (), 2)
@@ -72,6 +75,7 @@ async def test_attributes_join_the_dense_features_and_survive_events(leaf):
     assert found.history_keys.tolist() == [key("", "i")]
 
 
+@each_log
 async def test_concurrent_writes_for_one_user_lose_nothing(leaf):
     batches = [[event(item=f"i{n}-{k}", ago_s=1000 - n) for k in range(3)] for n in range(40)]
     answers = await asyncio.gather(*(leaf.write_events(batch, NOW_US) for batch in batches))
@@ -82,6 +86,7 @@ async def test_concurrent_writes_for_one_user_lose_nothing(leaf):
     assert set(found.seen_keys.tolist()) == {key("", f"i{n}-{k}") for n in range(40) for k in range(3)}
 
 
+@each_log
 async def test_a_repeated_event_id_counts_once_and_gives_the_same_token(leaf):
     first = await leaf.write_events([event(event_id="e1"), event(item="j", event_id="e2")], NOW_US)
     again = await leaf.write_events([event(event_id="e1"), event(event_id="e3"), event(event_id="e3")], NOW_US)
@@ -94,6 +99,7 @@ async def test_a_repeated_event_id_counts_once_and_gives_the_same_token(leaf):
     assert leaf.ingestion.repeats == 3
 
 
+@each_log
 async def test_event_ids_are_remembered_over_a_restart_within_the_horizon(new_leaf):
     leaf = new_leaf(deduplication_events=5)
     await leaf.start(NOW_US)
@@ -120,12 +126,13 @@ async def test_an_event_without_consent_is_counted_and_dropped(leaf):
     assert leaf.metrics()["dropped_without_consent"] == 1
 
 
-async def test_a_crash_between_log_and_store_is_mended_at_start(new_leaf, tmp_path):
+@each_log
+async def test_a_crash_between_log_and_store_is_mended_at_start(new_leaf, log_url):
     leaf = new_leaf()
     await leaf.start(NOW_US)
     await leaf.write_events([event(item="a"), event("v", "a")], NOW_US)
     await leaf.stop()
-    log = SegmentWriter(tmp_path / "log" / "events")
+    log = open_event_log(log_url)
     log.append([record_of(event(item=item, ago_s=5), NOW_US) for item in ("b", "c")])
     log.close()
     leaf = new_leaf()
@@ -137,6 +144,7 @@ async def test_a_crash_between_log_and_store_is_mended_at_start(new_leaf, tmp_pa
     assert leaf.applied == 4
 
 
+@each_log
 async def test_entries_that_were_applied_before_the_crash_are_not_applied_twice(new_leaf):
     leaf = new_leaf()
     await leaf.start(NOW_US)
@@ -150,6 +158,7 @@ async def test_entries_that_were_applied_before_the_crash_are_not_applied_twice(
     assert (await counters(leaf, "a"))["events"] == 3.0
 
 
+@each_log
 async def test_an_emptied_store_is_rebuilt_from_the_log(new_leaf):
     leaf = new_leaf()
     await leaf.start(NOW_US)
@@ -169,33 +178,49 @@ async def test_an_emptied_store_is_rebuilt_from_the_log(new_leaf):
     assert columns["item_attributes:item_id"].cell(0) == "i1"
 
 
-async def test_a_lost_log_goes_on_beyond_what_the_store_has_applied(new_leaf, tmp_path):
+@each_log
+async def test_a_lost_log_goes_on_beyond_what_the_store_has_applied(new_leaf, new_log):
     leaf = new_leaf()
     await leaf.start(NOW_US)
     await leaf.write_events([event(item="a"), event(item="b")], NOW_US)
     await leaf.stop()
-    leaf = new_leaf(log=tmp_path / "new log")
+    leaf = new_leaf(log=new_log())
     await leaf.start(NOW_US)
     written = await leaf.write_events([event(item="c")], NOW_US)
     assert written.position > 1_000_000
     assert len((await state(leaf)).history_keys) == 3
 
 
-async def test_a_log_that_is_shorter_than_the_store_is_refused(new_leaf, tmp_path):
+@each_log
+async def test_a_log_that_is_shorter_than_the_store_is_refused(new_leaf, new_log):
     leaf = new_leaf()
     await leaf.start(NOW_US)
     await leaf.write_events([event(item="a"), event(item="b")], NOW_US)
     await leaf.stop()
-    log = SegmentWriter(tmp_path / "other" / "events")
+    other = new_log()
+    log = open_event_log(other)
     log.append([record_of(event(), NOW_US)])
     log.close()
     with pytest.raises(LogError, match=r"ends at position 1.*restore the log"):
-        await new_leaf(log=tmp_path / "other").start(NOW_US)
+        await new_leaf(log=other).start(NOW_US)
 
 
-async def test_a_second_process_on_one_log_is_refused(leaf, new_leaf):
-    with pytest.raises(LogError, match="held by another process"):
-        await new_leaf().start(NOW_US)
+@each_log
+async def test_a_second_process_on_one_log_is_refused_or_takes_over(new_leaf, log_url):
+    first, second = new_leaf(), new_leaf()
+    await first.start(NOW_US)
+    if log_url.startswith("file:"):
+        with pytest.raises(LogError, match="held by another process"):
+            await second.start(NOW_US)
+        return
+    await first.write_events([event(item="a", ago_s=9)], NOW_US)
+    await second.start(NOW_US)
+    with pytest.raises(LogError, match="took"):
+        await first.write_events([event(item="b")], NOW_US)
+    assert not first.serving
+    await second.write_events([event(item="c", ago_s=1)], NOW_US)
+    assert (await state(second)).history_keys.tolist() == [key("", "a"), key("", "c")]
+    assert second.ingestion.position == 2
 
 
 async def test_a_token_is_waited_for_and_bounded_by_the_deadline(leaf):
@@ -214,6 +239,7 @@ async def test_a_token_is_waited_for_and_bounded_by_the_deadline(leaf):
     assert fetched.users[0].found
 
 
+@each_log
 async def test_a_full_backlog_refuses_the_batch_whole(new_leaf):
     leaf = new_leaf(max_backlog=1000)
     await leaf.start(NOW_US)
@@ -227,6 +253,7 @@ async def test_a_full_backlog_refuses_the_batch_whole(new_leaf):
     assert (await leaf.write_events([event()], NOW_US)).accepted == 1
 
 
+@each_log
 async def test_a_store_that_is_out_is_caught_up_with_and_nothing_counts_twice(new_leaf, monkeypatch):
     leaf = new_leaf()
     await leaf.start(NOW_US)
@@ -250,6 +277,7 @@ async def test_a_store_that_is_out_is_caught_up_with_and_nothing_counts_twice(ne
 
 
 @pytest.mark.parametrize("first", ["events", "items"])
+@each_log
 async def test_a_redis_that_comes_back_empty_while_running_is_rebuilt(leaf, first):
     await leaf.write_events([event(item="a", ago_s=9), event("v", "a")], NOW_US)
     await leaf.write_items([ItemWrite(key("", "a"), "a")], NOW_US)
@@ -321,9 +349,10 @@ async def test_written_items_come_back_too_where_a_write_of_events_found_the_sto
     assert columns["item_attributes:item_id"].cells() == ["a"]
 
 
-async def test_two_feature_stores_on_one_database_are_told_apart(leaf, new_leaf, tmp_path):
+@each_log
+async def test_two_feature_stores_on_one_database_are_told_apart(leaf, new_leaf, new_log):
     await leaf.write_events([event(item="a")], NOW_US)
-    second = new_leaf(log=tmp_path / "second")
+    second = new_leaf(log=new_log())
     await second.start(NOW_US)
     for _ in range(2):
         with pytest.raises(LogError, match="another feature store writes"):
@@ -366,10 +395,11 @@ async def test_a_redis_that_comes_back_with_an_earlier_process_s_snapshot_is_wri
     assert (await counters(second, "b"))["events"] == 1.0
 
 
-async def test_an_older_feature_store_stays_fenced_over_a_snapshot_of_its_own(leaf, new_leaf, tmp_path):
+@each_log
+async def test_an_older_feature_store_stays_fenced_over_a_snapshot_of_its_own(leaf, new_leaf, new_log):
     await leaf.write_events([event(item="a", ago_s=9)], NOW_US)
     held = await picture(leaf)
-    second = new_leaf(log=tmp_path / "second")
+    second = new_leaf(log=new_log())
     await second.start(NOW_US)
     await second.write_events([event(item="b", ago_s=5)], NOW_US)
     await come_back_as(second, held)

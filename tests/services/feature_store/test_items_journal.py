@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from store_world import NOW_US, penchant_plan
 
-from penchant.errors import StoreUnavailable
+from penchant.errors import Overloaded, StoreUnavailable
 from penchant.event_log.file_log import FileLog
 from penchant.ids import key
 from services.feature_store import items
@@ -121,4 +121,29 @@ async def test_recovery_stores_what_is_missing(store, tmp_path):
     await journal.recover(NOW_US)
     (column,) = await store.read(["item_attributes:available"], np.array([key("", "a")]), NOW_US)
     assert column.cells() == [1]
+    journal.close()
+
+
+async def test_writers_who_come_together_share_a_round_and_each_learns_its_own_position(store, tmp_path):
+    log = FileLog(tmp_path)
+    journal = ItemJournal(store, log)
+    appended = []
+    append = log.append
+    log.append = lambda payloads: (appended.append(len(payloads)), append(payloads))[1]
+    batches = [[item(f"i{n}-{k}") for k in range(1 + n % 3)] for n in range(40)]
+    positions = await asyncio.gather(*(journal.write(batch, NOW_US) for batch in batches))
+    assert positions == np.cumsum([len(batch) for batch in batches]).tolist()
+    assert len(appended) <= 3
+    assert sum(appended) == journal.position == positions[-1]
+    journal.close()
+
+
+async def test_more_items_than_may_wait_are_refused_and_the_others_written(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(items, "_MAX_WAITING", 100)
+    journal = ItemJournal(store, FileLog(tmp_path))
+    writes = [journal.write([item(f"i{n}-{k}") for k in range(40)], NOW_US) for n in range(4)]
+    found = await asyncio.gather(*writes, return_exceptions=True)
+    assert found[:2] == [40, 80]
+    assert all(isinstance(refused, Overloaded) for refused in found[2:])
+    assert await journal.write([item("later")], NOW_US) == 81
     journal.close()
