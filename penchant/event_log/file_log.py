@@ -7,7 +7,7 @@ from pathlib import Path
 
 from penchant.errors import LogError
 from penchant.event_log.protocol import Record
-from penchant.event_log.rules import checked_name, refuse_needed, refuse_trimmed
+from penchant.event_log.rules import checked_name, refuse_beyond, refuse_needed, refuse_trimmed
 from penchant.segments import SegmentReader, SegmentWriter
 
 _POLL_S = 0.02
@@ -28,7 +28,11 @@ class FileLogReader:
     def read(self, from_position: int = 1) -> Iterator[Record]:
         """See LogReader.read."""
         refuse_trimmed(self, from_position)
-        return self._reader.read(from_position)
+        position = 0
+        for position, payload in self._reader.read(from_position):
+            yield position, payload
+        if not position:
+            refuse_beyond(self, from_position)
 
     def oldest(self) -> int:
         """See LogReader.oldest."""

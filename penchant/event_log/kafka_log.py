@@ -58,6 +58,10 @@ class KafkaLog(KafkaLogReader):
         """See EventLog.epoch: the offset of the newest element is higher with every writer."""
         return self._chain.last
 
+    def newest(self) -> int:
+        """See LogReader.newest."""
+        return self.position
+
     def append(self, payloads: Sequence[bytes]) -> int:
         """See EventLog.append."""
         refuse_oversize(payloads, MAX_RECORD_BYTES)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from penchant.errors import ConfigError, LogError, LogUnavailable
 from penchant.event_log.kafka_chain import Chain, Header, Kind
 from penchant.event_log.protocol import Record
-from penchant.event_log.rules import checked_name, refuse_trimmed
+from penchant.event_log.rules import checked_name, refuse_beyond, refuse_trimmed
 
 _CHUNK = 2000
 _POLL_S = 0.02
@@ -58,6 +58,7 @@ class KafkaLogReader:
         """See LogReader.read."""
         low, high = self._bounds()
         if low == high:
+            refuse_beyond(self, from_position)
             return
         refuse_trimmed(self, from_position)
         chain, at = self._place or (Chain(), 0)
@@ -69,6 +70,8 @@ class KafkaLogReader:
             if records:
                 self._place = (chain.copy(), offset + 1)
                 yield from (record for record in records if record[0] >= from_position)
+        if chain.position is None or chain.position < from_position - 1:
+            refuse_beyond(self, from_position)
 
     def oldest(self) -> int:
         """See LogReader.oldest."""

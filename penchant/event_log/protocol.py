@@ -16,7 +16,8 @@ class LogReader(Protocol):
     def read(self, from_position: int = 1) -> Iterator[Record]:
         """Records from a position on, to the end of the log as it is then; going on where it stopped is cheap.
 
-        Raises LogError where records from that position on were trimmed, are missing, or cannot be read.
+        Raises LogError where records from that position on were trimmed, are missing, or cannot be read, or the log
+        ends before it: it is not the one that was read before.
         """
         ...
 

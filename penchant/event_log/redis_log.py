@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from penchant.errors import ConfigError, LogError, LogFenced, LogUnavailable
 from penchant.event_log.protocol import Record
-from penchant.event_log.rules import checked_name, refuse_needed, refuse_oversize, refuse_trimmed
+from penchant.event_log.rules import checked_name, refuse_beyond, refuse_needed, refuse_oversize, refuse_trimmed
 
 _CHUNK = 1000
 _BLOCK_S = 1.0
@@ -73,10 +73,13 @@ class RedisLogReader:
 
     def __init__(self, url: str, name: str) -> None:
         address, stream, self._shown = parse(url)
-        # On demand: whoever has files alone needs no client.
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
+        try:
+            # On demand: whoever has files alone needs no client.
+            import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
+        except ImportError:
+            raise ConfigError("a redis:// log needs redis: pip install 'penchant[services]'") from None
 
         self._errors = redis.exceptions
         self.stream = f"{stream}:{name}"
@@ -94,6 +97,7 @@ class RedisLogReader:
     def read(self, from_position: int = 1) -> Iterator[Record]:
         """See LogReader.read."""
         refuse_trimmed(self, from_position)
+        refuse_beyond(self, from_position)
         newest = self.newest()
         at = max(from_position, 1)
         while at <= newest:

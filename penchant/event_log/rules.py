@@ -25,6 +25,16 @@ def refuse_trimmed(log: LogReader, from_position: int) -> None:
         )
 
 
+def refuse_beyond(log: LogReader, from_position: int) -> None:
+    """Raise LogError where whoever asks knows of records that the log does not have."""
+    newest = log.newest()
+    if from_position > newest + 1:
+        raise LogError(
+            f"{log} ends at position {newest}, and {from_position} was asked for: it is another log, or lost records; "
+            "restore the right one, or begin anew"
+        )
+
+
 def refuse_needed(log: LogReader, position: int, holders: Sequence[str]) -> None:
     """Raise LogError where a holder is not done with everything before a position."""
     for name in holders:

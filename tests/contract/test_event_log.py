@@ -58,6 +58,19 @@ def test_positions_rise_by_one_from_one_in_the_order_of_appending(url, log):
     assert list(log.read(6)) == read(url, 6) == []
 
 
+def test_a_position_beyond_the_end_is_of_another_log(url, log):
+    reader = open_log_reader(url)
+    with pytest.raises(LogError, match=r"ends at position 0, and 3 was asked for: it is another log"):
+        list(reader.read(3))
+    log.append([b"a", b"b"])
+    assert list(reader.read(3)) == []
+    with pytest.raises(LogError, match="ends at position 2"):
+        list(reader.read(4))
+    log.append([b"c"])
+    assert list(reader.read(3)) == [(3, b"c")]
+    reader.close()
+
+
 def test_an_empty_batch_takes_nothing(log):
     assert log.append([]) == 1
     assert log.position == 0
@@ -274,12 +287,16 @@ _STEPS: st.SearchStrategy[list[Step]] = st.lists(
 )
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-@given(steps=_STEPS)
-def test_a_log_behaves_as_a_list(new_url, steps):
-    url = new_url()
+def test_a_log_behaves_as_a_list(new_url, kind):
+    @settings(max_examples=8 if kind == "kafka" else 30, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(steps=_STEPS)
+    def behaves(steps: list[Step]) -> None:
+        check_against_a_list(new_url(), steps)
+
+    behaves()
+
+
+def check_against_a_list(url: Url, steps: list[Step]) -> None:
     log, reader = open_event_log(url), open_log_reader(url)
     model: list[bytes] = []
     try:
