@@ -36,7 +36,7 @@ class FeatureStoreSettings(ServerSettings):
     log_keep_days: float = Field(default=0.0, ge=0, le=36_500)
     """Events older than the newest by this are dropped from the log; 0 keeps all: a lost store can be rebuilt whole."""
     log_needed_by: str = ""
-    """Comma-separated names, such as trainer, that must be done with an event before it is dropped."""
+    """Comma-separated names, such as learner, that must be done with an event before it is dropped."""
     max_backlog: int = Field(default=20_000, ge=1000, le=1_000_000)
     """Entries that may wait to be applied; beyond it WriteEvents answers RESOURCE_EXHAUSTED."""
     deduplication_events: int = Field(default=200_000, ge=1, le=10_000_000)

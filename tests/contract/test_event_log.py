@@ -166,13 +166,13 @@ def test_an_oversize_record_takes_nothing(log):
 
 def test_holds_are_kept_with_the_log(url, log):
     reader = open_log_reader(url)
-    assert reader.held("trainer") == 0
-    reader.hold("trainer", 7)
-    reader.hold("trainer", 9)
-    assert reader.held("trainer") == log.held("trainer") == 9
+    assert reader.held("learner") == 0
+    reader.hold("learner", 7)
+    reader.hold("learner", 9)
+    assert reader.held("learner") == log.held("learner") == 9
     assert log.held("applied") == 0
     with pytest.raises(LogError, match="cannot hold a log"):
-        reader.hold("../trainer", 1)
+        reader.hold("../learner", 1)
     reader.close()
 
 
@@ -182,8 +182,8 @@ def test_trimming_stops_before_what_a_holder_still_needs(log, kind):
     log.hold("applied", 20)
     with pytest.raises(LogError, match="'applied' is done up to position 20"):
         log.trim_before(22, ["applied"])
-    with pytest.raises(LogError, match="'trainer' is done up to position 0"):
-        log.trim_before(15, ["applied", "trainer"])
+    with pytest.raises(LogError, match="'learner' is done up to position 0"):
+        log.trim_before(15, ["applied", "learner"])
     assert len(list(log.read(1))) == 30
     if kind == "kafka":
         # The mock cluster cannot delete records.

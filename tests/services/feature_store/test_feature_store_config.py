@@ -26,6 +26,6 @@ def test_a_log_of_another_form_is_refused_by_field_and_without_its_password(log)
 
 
 def test_who_needs_the_log_is_refused_by_field():
-    assert settings(log_needed_by="trainer,backup").log_needed_by == "trainer,backup"
-    with pytest.raises(ConfigError, match=r"PENCHANT_FEATURE_STORE__LOG_NEEDED_BY: 'the trainer' cannot hold a log"):
-        settings(log_needed_by="trainer,the trainer")
+    assert settings(log_needed_by="learner,backup").log_needed_by == "learner,backup"
+    with pytest.raises(ConfigError, match=r"PENCHANT_FEATURE_STORE__LOG_NEEDED_BY: 'the learner' cannot hold a log"):
+        settings(log_needed_by="learner,the learner")

@@ -30,12 +30,12 @@ async def test_events_older_than_their_days_are_dropped_once_everyone_is_done_wi
     leaf = new_leaf(deduplication_events=1)
     await leaf.start(NOW_US)
     await written(leaf, 20)
-    retention = Retention(leaf.ingestion, log_url, 5.5, ["trainer"], quiet)
+    retention = Retention(leaf.ingestion, log_url, 5.5, ["learner"], quiet)
     reader = open_log_reader(log_url)
-    with pytest.raises(LogError, match="'trainer' is done up to position 0 alone"):
+    with pytest.raises(LogError, match="'learner' is done up to position 0 alone"):
         await retention.trim()
     assert reader.oldest() == 1
-    reader.hold("trainer", 19)
+    reader.hold("learner", 19)
     await retention.trim()
     assert (reader.oldest(), reader.newest()) == (15, 20)
     await leaf.write_events([event(item="later", ingest_time_us=NOW_US)], NOW_US)
@@ -77,11 +77,11 @@ async def test_a_leaf_that_may_not_forget_yet_says_for_whom_it_keeps(new_leaf):
     await written(leaf, 4)
     await leaf.stop()
     said = asyncio.Queue[str]()
-    leaf = new_leaf(deduplication_events=1, keep_days=1.0, needed_by=("trainer",), report=said.put_nowait)
+    leaf = new_leaf(deduplication_events=1, keep_days=1.0, needed_by=("learner",), report=said.put_nowait)
     await leaf.start(NOW_US)
     message = await asyncio.wait_for(said.get(), 30)
     assert "keeps more than it is told to" in message
-    assert "'trainer'" in message
+    assert "'learner'" in message
 
 
 def test_the_first_event_to_keep_is_found_whatever_the_ages(log_url):
