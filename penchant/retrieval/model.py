@@ -17,9 +17,11 @@ from penchant.leaves import Candidates
 from penchant.mapped import mapped
 from penchant.retrieval.co_visitation import CoVisitation
 from penchant.retrieval.delta import DeltaSearch
+from penchant.retrieval.live import live_shares, with_live
 from penchant.retrieval.rows import distinct, first, look_up, of_bundled, union
 from penchant.retrieval.search import Search, best, merged
 from penchant.retrieval.settings import RetrievalSettings
+from penchant.trend import NO_TREND, TrendSnapshot
 from penchant.types import Keys, Mask, Matrix, Rows, Vector
 
 SOURCES = ("two_tower", "co_visitation", "popular", "fresh", "content", "caller")
@@ -74,6 +76,11 @@ class RetrievalModel:
     """Searches those rows; one for all that over() makes of a model."""
     late_search: Search | None = None
     """delta's, over the table that over() was given."""
+    live_rows: Rows = field(default_factory=lambda: np.empty(0, np.uint32))
+    """Rows that are trending now, ascending; see over()."""
+    live_shares: Vector = field(default_factory=lambda: np.empty(0, np.float32))
+    """What live events add to their share of the trend."""
+    _live_order: Rows = field(init=False, default_factory=lambda: np.empty(0, np.uint32))
     _popular_order: Rows = field(init=False)
     """Popular rows of every window in turn, the shortest window first, each row once."""
     _fresh_order: Rows = field(init=False)
@@ -116,12 +123,20 @@ class RetrievalModel:
             search,
         )
 
-    def over(self, table: ItemTable) -> "RetrievalModel":
-        """The model over an item table as it is now, delta included."""
+    def over(self, table: ItemTable, trend: TrendSnapshot = NO_TREND, as_of_us: int = 0) -> "RetrievalModel":
+        """The model over an item table and the live trend as they are now, delta included."""
         model = copy(self)
         model.embeddings, model.content, model.delta_rows = table.embeddings, table.content, table.newest_rows
         model.late_search = self.delta.over(table)
+        model.live_rows, model.live_shares = live_shares(trend, table, as_of_us)
+        if len(model.live_rows):
+            shares = model._trend_of(model.live_rows)
+            model._live_order = model.live_rows[np.lexsort((model.live_rows, -shares))]
         return model
+
+    def _trend_of(self, rows: NDArray[np.integer]) -> Vector:
+        """Log share of the trend, live events included."""
+        return with_live(of_bundled(rows, self.trend_scores, self._least_trend), rows, self.live_rows, self.live_shares)
 
     def user_vector(self, history_rows: NDArray[np.int64]) -> Vector:
         """The tower's embedding [D] of a history of rows, oldest first."""
@@ -178,6 +193,8 @@ class RetrievalModel:
             rows, bits = self._filled(rows, bits, allowed, max_candidates)
         features = self._features(rows, bits, query)
         score = features[:, 0] if len(used) > 1 else _own_order(next(iter(used)), by_source, rows, features)
+        if used == {"popular"}:
+            score = with_live(score, rows, self.live_rows, self.live_shares)
         order = np.lexsort((rows, -features[:, _POPULAR], -score))
         order = self._cut(order, rows, max_candidates) if len(used) > 1 else order[:max_candidates]
         features = features[order]
@@ -209,7 +226,15 @@ class RetrievalModel:
         return best(rows[permitted], scores[permitted], self.settings.quotas["co_visitation"])[0]
 
     def _popular(self, query: "_Query") -> Rows:
-        return first(self._popular_order, query.allowed, self.settings.quotas["popular"])
+        return self._popular_first(query.allowed, self.settings.quotas["popular"])
+
+    def _popular_first(self, allowed: Mask, k: int) -> Rows:
+        """k popular rows, at most half of them because they are trending now."""
+        popular = first(self._popular_order, allowed, k)
+        if len(self._live_order) == 0:
+            return popular
+        live = first(self._live_order, allowed, max(k // 2, 1))
+        return distinct(np.concatenate([live, popular]))[:k]
 
     def _fresh(self, query: "_Query") -> Rows:
         return first(np.concatenate([self.delta_rows, self._fresh_order]), query.allowed, self.settings.quotas["fresh"])
@@ -246,7 +271,7 @@ class RetrievalModel:
         log_co = np.log(look_up(rows, *query.followers) + settings.floor)
         log_last = np.log(look_up(rows, *query.last_followers) + settings.floor)
         popular = of_bundled(rows, self.popular_scores, self._least_popular)
-        trend = of_bundled(rows, self.trend_scores, self._least_trend)
+        trend = self._trend_of(rows)
         content = np.zeros(len(rows), np.float32)
         if len(known):
             content = self.content[rows] @ self.content[known[-_NEWEST:]].mean(axis=0)
@@ -260,6 +285,11 @@ class RetrievalModel:
         if new.any() and not new.all():
             as_new = self.as_new(features[~new], bits[~new])
             features[new] = self.made_new(features[new], as_new)
+            # What happens now is known of them all the same.
+            if vector is None:
+                features[new, _BLEND] = with_live(features[new, _BLEND], rows[new], self.live_rows, self.live_shares)
+            else:
+                features[new, _BLEND] += settings.trend_weight * (trend[new] - self._least_trend)
         return features
 
     def _cut(self, order: NDArray[np.int64], rows: Rows, k: int) -> NDArray[np.int64]:
@@ -300,7 +330,7 @@ class RetrievalModel:
             return rows, bits
         free = allowed.copy()
         free[rows] = False
-        more = first(self._popular_order, free, k - len(rows))
+        more = self._popular_first(free, k - len(rows))
         free[more] = False
         rest = np.flatnonzero(free)
         rest_scores = of_bundled(rest, self.popular_scores, self._least_popular)

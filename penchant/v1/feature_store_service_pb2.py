@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from penchant.v1 import feature_pb2 as penchant_dot_v1_dot_feature__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'penchant/v1/feature_store_service.proto\x12\x0bpenchant.v1\x1a\x19penchant/v1/feature.proto\"\x83\x01\n\x14\x46\x65tchFeaturesRequest\x12\x11\n\tuser_keys\x18\x01 \x03(\x10\x12\x10\n\x08\x61s_of_us\x18\x02 \x01(\x03\x12\x17\n\x0f\x66\x65\x61ture_service\x18\x03 \x01(\t\x12\x13\n\x0b\x65ntity_keys\x18\x04 \x03(\x10\x12\x18\n\x10minimum_position\x18\x05 \x01(\x03\"\xa8\x01\n\x15\x46\x65tchFeaturesResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.penchant.v1.UserState\x12+\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x1a.penchant.v1.FeatureColumn\x12\x1e\n\x16\x65vents_applied_through\x18\x03 \x01(\x03\x12\x1b\n\x13item_table_position\x18\x04 \x01(\x03\"_\n\rFeatureColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x01(\x0c\x12\x0f\n\x07offsets\x18\x04 \x01(\x0c\x12\x10\n\x08statuses\x18\x05 \x01(\x0c\"*\n\x11WatchItemsRequest\x12\x15\n\rfrom_position\x18\x01 \x01(\x03\"b\n\x12WatchItemsResponse\x12\x10\n\x08snapshot\x18\x01 \x01(\x08\x12(\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x17.penchant.v1.ItemChange\x12\x10\n\x08position\x18\x03 \x01(\x03\x32\xbe\x01\n\x13\x46\x65\x61tureStoreService\x12V\n\rFetchFeatures\x12!.penchant.v1.FetchFeaturesRequest\x1a\".penchant.v1.FetchFeaturesResponse\x12O\n\nWatchItems\x12\x1e.penchant.v1.WatchItemsRequest\x1a\x1f.penchant.v1.WatchItemsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'penchant/v1/feature_store_service.proto\x12\x0bpenchant.v1\x1a\x19penchant/v1/feature.proto\"\x83\x01\n\x14\x46\x65tchFeaturesRequest\x12\x11\n\tuser_keys\x18\x01 \x03(\x10\x12\x10\n\x08\x61s_of_us\x18\x02 \x01(\x03\x12\x17\n\x0f\x66\x65\x61ture_service\x18\x03 \x01(\t\x12\x13\n\x0b\x65ntity_keys\x18\x04 \x03(\x10\x12\x18\n\x10minimum_position\x18\x05 \x01(\x03\"\xa8\x01\n\x15\x46\x65tchFeaturesResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.penchant.v1.UserState\x12+\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x1a.penchant.v1.FeatureColumn\x12\x1e\n\x16\x65vents_applied_through\x18\x03 \x01(\x03\x12\x1b\n\x13item_table_position\x18\x04 \x01(\x03\"_\n\rFeatureColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x01(\x0c\x12\x0f\n\x07offsets\x18\x04 \x01(\x0c\x12\x10\n\x08statuses\x18\x05 \x01(\x0c\"*\n\x11WatchItemsRequest\x12\x15\n\rfrom_position\x18\x01 \x01(\x03\"b\n\x12WatchItemsResponse\x12\x10\n\x08snapshot\x18\x01 \x01(\x08\x12(\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x17.penchant.v1.ItemChange\x12\x10\n\x08position\x18\x03 \x01(\x03\"\x13\n\x11WatchTrendRequest\"J\n\x12WatchTrendResponse\x12\x10\n\x08\x61s_of_us\x18\x01 \x01(\x03\x12\x11\n\titem_keys\x18\x02 \x01(\x0c\x12\x0f\n\x07weights\x18\x03 \x01(\x0c\x32\x8f\x02\n\x13\x46\x65\x61tureStoreService\x12V\n\rFetchFeatures\x12!.penchant.v1.FetchFeaturesRequest\x1a\".penchant.v1.FetchFeaturesResponse\x12O\n\nWatchItems\x12\x1e.penchant.v1.WatchItemsRequest\x1a\x1f.penchant.v1.WatchItemsResponse0\x01\x12O\n\nWatchTrend\x12\x1e.penchant.v1.WatchTrendRequest\x1a\x1f.penchant.v1.WatchTrendResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHITEMSREQUEST']._serialized_end=527
   _globals['_WATCHITEMSRESPONSE']._serialized_start=529
   _globals['_WATCHITEMSRESPONSE']._serialized_end=627
-  _globals['_FEATURESTORESERVICE']._serialized_start=630
-  _globals['_FEATURESTORESERVICE']._serialized_end=820
+  _globals['_WATCHTRENDREQUEST']._serialized_start=629
+  _globals['_WATCHTRENDREQUEST']._serialized_end=648
+  _globals['_WATCHTRENDRESPONSE']._serialized_start=650
+  _globals['_WATCHTRENDRESPONSE']._serialized_end=724
+  _globals['_FEATURESTORESERVICE']._serialized_start=727
+  _globals['_FEATURESTORESERVICE']._serialized_end=998
 # @@protoc_insertion_point(module_scope)

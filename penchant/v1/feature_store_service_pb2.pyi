@@ -62,3 +62,17 @@ class WatchItemsResponse(_message.Message):
     changes: _containers.RepeatedCompositeFieldContainer[_feature_pb2.ItemChange]
     position: int
     def __init__(self, snapshot: _Optional[bool] = ..., changes: _Optional[_Iterable[_Union[_feature_pb2.ItemChange, _Mapping]]] = ..., position: _Optional[int] = ...) -> None: ...
+
+class WatchTrendRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class WatchTrendResponse(_message.Message):
+    __slots__ = ("as_of_us", "item_keys", "weights")
+    AS_OF_US_FIELD_NUMBER: _ClassVar[int]
+    ITEM_KEYS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    as_of_us: int
+    item_keys: bytes
+    weights: bytes
+    def __init__(self, as_of_us: _Optional[int] = ..., item_keys: _Optional[bytes] = ..., weights: _Optional[bytes] = ...) -> None: ...

@@ -45,6 +45,11 @@ class FeatureStoreServiceStub:
                 request_serializer=penchant_dot_v1_dot_feature__store__service__pb2.WatchItemsRequest.SerializeToString,
                 response_deserializer=penchant_dot_v1_dot_feature__store__service__pb2.WatchItemsResponse.FromString,
                 _registered_method=True)
+        self.WatchTrend = channel.unary_stream(
+                '/penchant.v1.FeatureStoreService/WatchTrend',
+                request_serializer=penchant_dot_v1_dot_feature__store__service__pb2.WatchTrendRequest.SerializeToString,
+                response_deserializer=penchant_dot_v1_dot_feature__store__service__pb2.WatchTrendResponse.FromString,
+                _registered_method=True)
 
 
 class FeatureStoreServiceServicer:
@@ -66,6 +71,13 @@ class FeatureStoreServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchTrend(self, request, context):
+        """What is trending: all of it at once, and again about every second in which that changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FeatureStoreServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +90,11 @@ def add_FeatureStoreServiceServicer_to_server(servicer, server):
                     servicer.WatchItems,
                     request_deserializer=penchant_dot_v1_dot_feature__store__service__pb2.WatchItemsRequest.FromString,
                     response_serializer=penchant_dot_v1_dot_feature__store__service__pb2.WatchItemsResponse.SerializeToString,
+            ),
+            'WatchTrend': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchTrend,
+                    request_deserializer=penchant_dot_v1_dot_feature__store__service__pb2.WatchTrendRequest.FromString,
+                    response_serializer=penchant_dot_v1_dot_feature__store__service__pb2.WatchTrendResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +152,33 @@ class FeatureStoreService:
             '/penchant.v1.FeatureStoreService/WatchItems',
             penchant_dot_v1_dot_feature__store__service__pb2.WatchItemsRequest.SerializeToString,
             penchant_dot_v1_dot_feature__store__service__pb2.WatchItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchTrend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penchant.v1.FeatureStoreService/WatchTrend',
+            penchant_dot_v1_dot_feature__store__service__pb2.WatchTrendRequest.SerializeToString,
+            penchant_dot_v1_dot_feature__store__service__pb2.WatchTrendResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class FeatureStoreServiceStub:
     """A snapshot of written items (changes from position 0), then changes with rising positions.
     A from_position the server no longer holds is answered by a new snapshot.
     """
+    WatchTrend: _grpc.UnaryStreamMultiCallable[_feature_store_service_pb2.WatchTrendRequest, _feature_store_service_pb2.WatchTrendResponse]
+    """What is trending: all of it at once, and again about every second in which that changes."""
 
 @_typing.type_check_only
 class FeatureStoreServiceAsyncStub(FeatureStoreServiceStub):
@@ -51,6 +53,8 @@ class FeatureStoreServiceAsyncStub(FeatureStoreServiceStub):
     """A snapshot of written items (changes from position 0), then changes with rising positions.
     A from_position the server no longer holds is answered by a new snapshot.
     """
+    WatchTrend: _aio.UnaryStreamMultiCallable[_feature_store_service_pb2.WatchTrendRequest, _feature_store_service_pb2.WatchTrendResponse]  # type: ignore[assignment]
+    """What is trending: all of it at once, and again about every second in which that changes."""
 
 class FeatureStoreServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads the online store."""
@@ -72,5 +76,13 @@ class FeatureStoreServiceServicer(metaclass=_abc_1.ABCMeta):
         """A snapshot of written items (changes from position 0), then changes with rising positions.
         A from_position the server no longer holds is answered by a new snapshot.
         """
+
+    @_abc_1.abstractmethod
+    def WatchTrend(
+        self,
+        request: _feature_store_service_pb2.WatchTrendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_feature_store_service_pb2.WatchTrendResponse], _abc.AsyncIterator[_feature_store_service_pb2.WatchTrendResponse]]:
+        """What is trending: all of it at once, and again about every second in which that changes."""
 
 def add_FeatureStoreServiceServicer_to_server(servicer: FeatureStoreServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

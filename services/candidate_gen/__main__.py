@@ -19,6 +19,7 @@ from services.runtime.items import ItemFeed
 from services.runtime.leaf import serve_leaf
 from services.runtime.loaded import LoadedBundle, load_bundle
 from services.runtime.server import run
+from services.runtime.trend import TrendFeed
 
 
 async def main(
@@ -36,7 +37,8 @@ async def main(
         return bundle
 
     holder = BundleHolder(chosen.bundles, open_bundle, chosen.bundle_poll_s)
-    leaf = CandidateGen(holder)
+    trend = TrendFeed()
+    leaf = CandidateGen(holder, trend)
 
     def register(server: grpc.aio.Server) -> None:
         servicer = CandidateGenServicer(leaf, chosen.default_deadline_s)
@@ -44,7 +46,9 @@ async def main(
 
     compacting = asyncio.create_task(compact_deltas(holder))
     try:
-        await serve_leaf("candidate_gen", chosen, holder, feed, register, (SERVICE,), leaf.numbers, stop, listening)
+        await serve_leaf(
+            "candidate_gen", chosen, holder, feed, register, (SERVICE,), leaf.numbers, stop, listening, trend
+        )
     finally:
         compacting.cancel()
 

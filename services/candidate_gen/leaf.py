@@ -11,6 +11,7 @@ from penchant.retrieval import RETRIEVAL_FEATURES, SOURCES, RetrievalModel
 from penchant.types import Mask
 from services.runtime.bundles import BundleHolder
 from services.runtime.loaded import LoadedBundle
+from services.runtime.trend import TrendFeed
 
 MAX_CANDIDATES = 2000
 _NONE = Candidates(
@@ -23,10 +24,14 @@ _NONE = Candidates(
 
 
 class CandidateGen:
-    """RetrievalLeaf over the bundles a holder holds. A function of query, bundle and item table: it reads no clock."""
+    """RetrievalLeaf over the bundles a holder holds.
 
-    def __init__(self, holder: BundleHolder[LoadedBundle]) -> None:
+    A function of query, bundle, item table and trend: it reads no clock.
+    """
+
+    def __init__(self, holder: BundleHolder[LoadedBundle], trend: TrendFeed | None = None) -> None:
         self._holder = holder
+        self._trend = trend or TrendFeed()
         self._degraded: Counter[str] = Counter()
 
     async def retrieve(self, query: RetrievalQuery, deadline_s: float) -> Retrieved:
@@ -41,7 +46,7 @@ class CandidateGen:
         if bundle.retrieval is None:
             raise UnknownBundle(f"bundle {query.bundle_version!r} is held without its retrieval files")
         table = bundle.table.view()
-        model = bundle.retrieval.over(table)
+        model = bundle.retrieval.over(table, self._trend.now, query.as_of_us)
         if query.similar_users:
             return _similar_users(model, table, query)
         allowed = allowed_rows(table, query)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from penchant.errors import LogError, LogFenced, LogUnavailable, Overloaded, PenchantError, StoreUnavailable
 from penchant.event_log import EventLog, open_event_log
 from penchant.events import Event
+from penchant.trend import Trend
 from services.feature_store.deduplication import RecentEvents
 from services.feature_store.projector import Entry, Projector
 from services.feature_store.wire import entry_of, record_of
@@ -100,6 +101,11 @@ class Ingestion:
     def fenced(self) -> bool:
         """Whether a newer feature store took the online store over: this one never writes again."""
         return bool(self._fenced)
+
+    @property
+    def trend(self) -> Trend:
+        """What is trending, by the entries that were applied."""
+        return self._projector.trend
 
     @property
     def position(self) -> int:
@@ -394,10 +400,11 @@ class Ingestion:
             self._remember_all(chunk)
 
     def _remember_all(self, entries: Sequence[tuple[int, Entry]]) -> None:
-        """Event ids of records that were not read before."""
+        """Event ids of records that were not read before, and what they make trending."""
         for position, entry in entries:
             if position > self._remembered and isinstance(entry, Event):
                 self._recent.remember(entry, position)
+        self._projector.count(entries)
         self._remembered = max(self._remembered, entries[-1][0])
 
 

@@ -15,6 +15,7 @@ from penchant.event_log import ITEMS, open_event_log
 from penchant.events import BUILT_IN, Event, EventTypes
 from penchant.features import FeatureSchema, state_of
 from penchant.leaves import FetchedUsers
+from penchant.trend import TrendSnapshot
 from penchant.types import Keys
 from services.feature_store.column import Column
 from services.feature_store.identities import check_roots, read_users, roots_of
@@ -37,6 +38,9 @@ from services.feature_store.writes import (
 
 MAX_USERS = 1000
 MAX_ENTITIES = 10_000
+TRENDING = 500
+"""Items that the trend tells of."""
+TREND_INTERVAL_S = 1.0
 _READING_SHARE = 0.5
 """Of a deadline: what is kept for the read when it waits for a position first."""
 
@@ -235,6 +239,15 @@ class FeatureStore:
         """A snapshot where one is needed, then changes with rising positions, for ever."""
         return self.items.watch(from_position)
 
+    async def trend_changes(self) -> AsyncIterator[TrendSnapshot]:
+        """What is trending now, and again about every second in which that changes, for ever."""
+        trend, sent = self.ingestion.trend, -1
+        while True:
+            if trend.version != sent:
+                sent = trend.version
+                yield trend.top(TRENDING)
+            await asyncio.sleep(TREND_INTERVAL_S)
+
     def metrics(self) -> dict[str, float]:
         """Counters and gauges by name."""
         return {
@@ -243,6 +256,7 @@ class FeatureStore:
             "ingestion_behind": float(self.ingestion.behind),
             "ingestion_fenced": float(self.ingestion.fenced),
             "log_position": self.ingestion.position,
+            "trending_items": len(self.ingestion.trend),
             "dropped_without_consent": self.dropped_without_consent,
         }
 

@@ -15,6 +15,7 @@ from penchant.errors import LogError
 from penchant.events import BUILT_IN, Event, EventTypes
 from penchant.features import STORED_USER_FEATURES, FeatureSchema, UserFeatures, apply_to_users
 from penchant.features.kinds import accumulate
+from penchant.trend import Trend
 from penchant.types import Keys
 from services.feature_store.column import arrays, blobs, scalars
 from services.feature_store.identities import roots_of
@@ -53,6 +54,8 @@ class Projector:
         self._store = store
         self._schema = schema
         self._kinds = kinds
+        self.trend = Trend()
+        """What is trending, out of the events that count for items."""
         self._writer = 0
         """A number that no other process has, and that rises from start to start: the newest owns the store."""
 
@@ -109,6 +112,18 @@ class Projector:
             between = []
             await self._merge(schema, position, entry)
         await self._apply_run(schema, between)
+        self.count(entries)
+
+    def count(self, entries: Sequence[tuple[int, Entry]]) -> None:
+        """Let entries of the log count for the trend; those that counted before do not count again."""
+        kinds, trend = self._kinds(), self.trend
+        for position, entry in entries:
+            if position <= trend.position:
+                continue
+            trend.position = position
+            kind = kinds.get(entry.event_type) if isinstance(entry, Event) else None
+            if kind is not None and isinstance(entry, Event) and counts_for_items(entry):
+                trend.add(entry.user_key, entry.item_key, kind.code, kind.weight, entry.event_time_us)
 
     async def _merge(self, schema: FeatureSchema, position: int, merge: IdentityMerge) -> None:
         """The user takes over what the other identity was, and then the other points to the user.

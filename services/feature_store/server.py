@@ -24,7 +24,7 @@ from services.feature_store.wire import (
 )
 from services.feature_store.writes import Begun, Rejected, Written
 from services.runtime.deadline import seconds_left
-from services.runtime.wire import item_change_to_proto, user_state_to_proto
+from services.runtime.wire import item_change_to_proto, pack, user_state_to_proto
 
 Context = grpc.aio.ServicerContext[Any, Any]
 T = TypeVar("T")
@@ -88,6 +88,17 @@ class FeatureStoreServicer(feature_rpc.FeatureStoreServiceServicer):
                 snapshot=run.snapshot,
                 changes=[item_change_to_proto(change) for change in run.changes],
                 position=run.position,
+            )
+
+    async def WatchTrend(  # noqa: N802
+        self, request: feature_store_service_pb2.WatchTrendRequest, context: Context
+    ) -> AsyncIterator[feature_store_service_pb2.WatchTrendResponse]:
+        """What is trending, until the caller leaves."""
+        async for trend in self._leaf.trend_changes():
+            yield feature_store_service_pb2.WatchTrendResponse(
+                as_of_us=trend.as_of_us,
+                item_keys=pack(trend.keys, np.int64),
+                weights=pack(trend.weights, np.float32),
             )
 
 

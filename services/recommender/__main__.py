@@ -31,6 +31,7 @@ from services.runtime.loaded import load_bundle
 from services.runtime.policy_file import PolicyFile
 from services.runtime.readiness import readiness
 from services.runtime.server import run, serve
+from services.runtime.trend import TrendFeed, watch_trend
 
 
 def now_us() -> int:
@@ -84,9 +85,13 @@ async def main(
             [exposures] if exposures is not None else [],
         )
         forwarder = IngestionForwarder(feature_store, metadata, settings.default_deadline_s)
-        servicer = RecommenderServicer(door, policy, now_us, settings.exposure_features_rate)
-        watching = asyncio.create_task(watch_feature_store(feature_store, feed, metadata))
-        stack.callback(watching.cancel)
+        trend = TrendFeed()
+        servicer = RecommenderServicer(door, policy, now_us, settings.exposure_features_rate, trend)
+        for watching in (
+            watch_feature_store(feature_store, feed, metadata),
+            watch_trend(feature_store, trend, metadata),
+        ):
+            stack.callback(asyncio.create_task(watching).cancel)
         await holder.start()
         stack.push_async_callback(holder.stop)
         await choice.start()

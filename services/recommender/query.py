@@ -10,6 +10,7 @@ from penchant.events import BUILT_IN
 from penchant.item_table import ItemTable
 from penchant.leaves import Candidates, Condition, UserState
 from penchant.policy import Placement
+from penchant.trend import NO_TREND, TrendSnapshot
 from penchant.types import Keys, Mask, Matrix, Rows, Vector
 from services.recommender.catalogue import Catalogue
 from services.recommender.deadline import Deadline
@@ -50,6 +51,8 @@ class Query:
     ranked: bool = True
     sources: tuple[str, ...] = ()
     return_features: bool = False
+    trend: TrendSnapshot = NO_TREND
+    """What is trending, as it was when the request came: for the slate that needs no leaf."""
     event_weights: NDArray[np.float64] = field(default_factory=lambda: BUILT_IN.weights)
     """The policy's weight of each event-type code."""
     user: UserState = field(default_factory=lambda: UserState(0))

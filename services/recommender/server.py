@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -17,6 +17,7 @@ from services.recommender.deadline import Deadline
 from services.recommender.front_door import FrontDoor
 from services.runtime.channels import Metadata
 from services.runtime.policy_file import PolicyFile
+from services.runtime.trend import TrendFeed
 from services.runtime.wire_errors import error_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,6 +35,7 @@ class RecommenderServicer(rpc.RecommenderServiceServicer):
     policy: PolicyFile
     clock: Callable[[], int]
     features_rate: float = 0.0
+    trend: TrendFeed = field(default_factory=TrendFeed)
 
     async def RecommendItems(  # noqa: N802
         self, request: messages.RecommendItemsRequest, context: Context
@@ -71,6 +73,7 @@ class RecommenderServicer(rpc.RecommenderServiceServicer):
             Deadline(seconds, time.monotonic),
             self.features_rate,
             last_bundle,
+            self.trend.now,
         )
 
 

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from penchant import ids
 from penchant.errors import InvalidArgument
 from penchant.policy import Policy
+from penchant.trend import NO_TREND, TrendSnapshot
 from penchant.types import Keys
 from penchant.v1 import log_pb2
 from penchant.v1 import recommender_service_pb2 as messages
@@ -35,6 +36,7 @@ class Frame:
     deadline: Deadline
     features_rate: float = 0.0
     last_bundle: bool = True
+    trend: TrendSnapshot = NO_TREND
 
 
 def items_query(request: messages.RecommendItemsRequest, frame: Frame) -> Query:
@@ -83,6 +85,7 @@ def items_query(request: messages.RecommendItemsRequest, frame: Frame) -> Query:
         sources=tuple(request.sources) or placement.sources,
         return_features=ranked and sampled(frame.recommendation_id, frame.features_rate),
         event_weights=frame.policy.event_types.weights,
+        trend=frame.trend,
     )
 
 
@@ -120,6 +123,7 @@ def similar_items_query(request: messages.RecommendSimilarItemsRequest, frame: F
         include_seen=True,
         minimum_position=request.token.position,
         event_weights=frame.policy.event_types.weights,
+        trend=frame.trend,
         ranked=False,
     )
 

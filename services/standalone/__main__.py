@@ -33,6 +33,7 @@ from services.runtime.policy_file import PolicyFile
 from services.runtime.readiness import readiness
 from services.runtime.server import run, serve
 from services.runtime.status import StatusSnapshot
+from services.runtime.trend import TrendFeed
 from services.standalone.config import StandaloneSettings
 from services.standalone.shared import SharedBundles
 
@@ -62,7 +63,10 @@ async def main(
         exposures = open_exposures(chosen)
         if exposures is not None:
             stack.push_async_callback(exposures.close)
-        retrieval, ranking = CandidateGen(holder), Ranker(holder)
+        trend = TrendFeed()
+        trending = asyncio.create_task(follow_trend(store, trend))
+        stack.callback(trending.cancel)
+        retrieval, ranking = CandidateGen(holder, trend), Ranker(holder)
         door = assemble(
             store,
             retrieval,
@@ -71,7 +75,7 @@ async def main(
             bundles.catalogue,
             [exposures] if exposures is not None else [],
         )
-        recommender = RecommenderServicer(door, policy, wall_clock_us, chosen.exposure_features_rate)
+        recommender = RecommenderServicer(door, policy, wall_clock_us, chosen.exposure_features_rate, trend)
 
         def register(server: grpc.aio.Server) -> None:
             register_recommender(recommender, server)
@@ -106,6 +110,12 @@ async def follow_items(store: FeatureStore, feed: ItemFeed, retry_s: float = 1.0
         except Exception as error:
             logs.logger("items").error("written items are not followed, trying again", error=repr(error))
         await asyncio.sleep(retry_s)
+
+
+async def follow_trend(store: FeatureStore, feed: TrendFeed) -> None:
+    """Hand what is trending on to retrieval and the front door, until cancelled."""
+    async for now in store.trend_changes():
+        feed.now = now
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from penchant.errors import ServiceUnavailable
-from penchant.writes import EventWrite
+from penchant.writes import EventWrite, ItemWrite
 from services.runtime.policy_file import DEFAULT_POLICY
 
 
@@ -174,3 +174,18 @@ def test_a_type_that_the_policy_names_is_taken_within_seconds_and_a_bad_policy_c
     policy.write_text(policy.read_text().replace("code = 32", "code = 33"))
     time.sleep(1.5)
     assert client.write_events([bookmark]).accepted == 1
+
+
+def test_a_viral_item_is_in_a_strangers_slate_within_seconds(stack: Any) -> None:
+    client = stack.client()
+    viral = items(client.recommend_items(60))[-1]
+    client.write_items([ItemWrite(item_id="brand new", attributes={"genre": "western", "price": 3.0})])
+    for item in (viral, "brand new"):
+        client.write_events(
+            [EventWrite(event_type="purchase", user_id=f"fan {n} of {item}", item_id=item) for n in range(60)]
+        )
+    started = time.monotonic()
+    until(lambda: {viral, "brand new"} <= set(items(client.recommend_items(10, ranking="retrieval"))))
+    print(f"in a stranger's slate after {time.monotonic() - started:.2f} s")
+    assert viral in items(client.recommend_items(20))
+    assert viral in items(client.recommend_items(10, sources=["popular"], ranking="retrieval"))

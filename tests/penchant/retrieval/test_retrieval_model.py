@@ -14,6 +14,7 @@ from tiny_bundle import generated, write_bundle
 from penchant.bundle import verify
 from penchant.item_table import ItemChange, ItemTable
 from penchant.retrieval import RETRIEVAL_FEATURES, SOURCES, RetrievalModel, exact_search
+from penchant.trend import PRIOR_WEIGHT, TrendSnapshot
 from training.data.split import split
 
 COLUMN = {name: place for place, name in enumerate(RETRIEVAL_FEATURES)}
@@ -266,3 +267,61 @@ def test_similar_users_leave_out_the_asker(opened: tuple[RetrievalModel, ItemTab
     assert int(model.user_keys[7]) not in keys
     assert len(keys) == len(model.user_keys) - 1
     assert (np.diff(scores) <= 1e-6).all()
+
+
+NOW_US = 1_780_000_000_000_000
+
+
+def trending(table: ItemTable, rows: list[int], weights: list[float]) -> TrendSnapshot:
+    return TrendSnapshot(NOW_US, table.keys_of(np.array(rows)), np.array(weights, np.float32))
+
+
+def test_what_is_trending_is_what_a_stranger_gets_first(opened: tuple[RetrievalModel, ItemTable]) -> None:
+    model, table = opened
+    rare = int(np.argmin(model.trend_scores[1:])) + 1
+    nobody = np.empty(0, np.int64)
+    live = model.over(table, trending(table, [rare], [50.0]), NOW_US)
+    for sources in ((), ("popular",)):
+        before = model.retrieve(nobody, table.allowed(), 10, sources)[0]
+        now = live.retrieve(nobody, table.allowed(), 10, sources)[0]
+        assert rare not in before.rows[:3].tolist()
+        assert now.rows[0] == rare
+    expected = np.log(np.exp(model.trend_scores[rare]) + 50.0 / PRIOR_WEIGHT)
+    assert now.features[0, COLUMN["blend"]] == pytest.approx(expected, rel=1e-5)
+    assert now.features[0, COLUMN["popular"]] == model.popular_scores[rare]  # What the ranker learnt of it stays.
+
+
+def test_trends_fade_and_never_were_in_a_request_about_the_past(opened: tuple[RetrievalModel, ItemTable]) -> None:
+    model, table = opened
+    rare = int(np.argmin(model.trend_scores[1:])) + 1
+    trend = trending(table, [rare], [50.0])
+    before = model.retrieve(np.empty(0, np.int64), table.allowed(), 10)[0]
+    for as_of_us in (NOW_US + 24 * 3600 * 1_000_000, NOW_US - 3600 * 1_000_000):
+        then = model.over(table, trend, as_of_us).retrieve(np.empty(0, np.int64), table.allowed(), 10)[0]
+        assert np.array_equal(then.rows, before.rows)
+        assert np.array_equal(then.scores, before.scores)
+
+
+def test_a_trend_takes_half_of_the_popular_places_at_most_and_only_what_is_allowed(
+    opened: tuple[RetrievalModel, ItemTable],
+) -> None:
+    model, table = opened
+    model = copy(model)
+    model.settings = replace(model.settings, quotas={**model.settings.quotas, "popular": 10})
+    rows = list(range(1, 41))
+    live = model.over(table, trending(table, rows, [5.0 + row for row in rows]), NOW_US)
+    allowed = allowed_without(table, [40, 39])
+    proposed = live._popular_first(allowed, 10).tolist()
+    assert set(proposed[:5]) <= set(rows) - {39, 40}
+    assert proposed[5:] == [row for row in model._popular_first(allowed, 10).tolist() if row not in proposed[:5]][:5]
+
+
+def test_an_item_that_the_bundle_does_not_know_can_trend(opened: tuple[RetrievalModel, ItemTable]) -> None:
+    model, table = opened
+    table = table.view()
+    change = ItemChange(1, 77, "new", attributes={"genre": "drama"})
+    table.apply([change], table.content_of([change]))
+    row = int(table.rows_of(np.array([77]))[0])
+    assert row > table.bundle_rows
+    live = model.over(table, trending(table, [row], [100.0]), NOW_US)
+    assert live.retrieve(np.empty(0, np.int64), table.allowed(), 5)[0].rows[0] == row

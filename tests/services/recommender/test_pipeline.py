@@ -13,6 +13,7 @@ from penchant.ids import key, keys
 from penchant.item_table import ItemChange
 from penchant.leaves import Condition, FetchedUsers, UserState
 from penchant.policy import Placement
+from penchant.trend import TrendSnapshot
 
 
 async def test_the_slate_is_ordered_by_weighed_task_scores(world: Any) -> None:
@@ -300,3 +301,16 @@ async def test_similar_users_without_candidate_gen_are_none_and_it_is_said(world
     assert found.ids == []
     assert found.query.degraded.stages == ["retrieve:ServiceUnavailable"]
     assert world.door.degraded == 1
+
+
+async def test_what_is_trending_comes_first_where_retrieval_is_down(world: Any) -> None:
+    world.retrieval.error = ConnectionError("down")
+    table = world.catalogues["b1"].table
+    last = int(table.rows_of(keys("", ["i7"]))[0])
+    trend = TrendSnapshot(world.query().as_of_us, keys("", ["i7"]), np.array([100.0], np.float32))
+    calm = await world.door.recommend(world.query(ranked=False), None)
+    slate = await world.door.recommend(world.query(ranked=False, trend=trend), None)
+    assert slate.rows[0] == last
+    assert [row for row in slate.rows.tolist() if row != last] == [r for r in calm.rows.tolist() if r != last][:4]
+    hidden = replace(world.query(ranked=False, trend=trend), excluded_keys=keys("", ["i7"]))
+    assert last not in (await world.door.recommend(hidden, None)).rows.tolist()
