@@ -73,7 +73,7 @@ test: env
 	$(BIN)/python -m pytest $(TESTS)
 
 storm: env
-	@PYTHONPATH=tests $(BIN)/python -m fault.storm --file 200 $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python -m fault.storm --file 200 --redis 50 --kafka 50 $(ARGS)
 
 check: env
 	$(BIN)/ruff format --check .

