@@ -31,7 +31,7 @@ from stack.supervisor import BackOff, Supervisor
 from training.data.split import split
 
 _AT_ONCE = BackOff(first_s=0.1, factor=1.0, failures=1_000_000)
-START_LIMIT_S = 90.0
+START_LIMIT_S = 180.0
 _LISTENER_PORT = 24_000
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from fault.killer import Card
 from fault.storm import storm_round
 
@@ -17,6 +18,8 @@ CARDS = (
 )
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_ten_kills_lose_nothing_and_count_nothing_twice(tmp_path: Path) -> None:
     done = storm_round(tmp_path, "separate", "file", seed="test", kills=10, cards=CARDS, pause_every=len(CARDS) // 2)
     assert done.violations == []
