@@ -5,8 +5,8 @@ here: whoever calls says what time it is.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -36,11 +36,13 @@ from services.feature_store.writes import (
     Written,
 )
 
+T = TypeVar("T")
 MAX_USERS = 1000
 MAX_ENTITIES = 10_000
 TRENDING = 500
 """Items that the trend tells of."""
 TREND_INTERVAL_S = 1.0
+_MERGE_DEADLINE_S = 5.0
 _READING_SHARE = 0.5
 """Of a deadline: what is kept for the read when it waits for a position first."""
 
@@ -139,7 +141,12 @@ class FeatureStore:
             started = asyncio.get_running_loop().time()
             await self.ingestion.wait_applied(minimum_position, deadline_s * (1.0 - _READING_SHARE))
             deadline_s -= asyncio.get_running_loop().time() - started
-        applied, roots, rows = await self._read_users(user_keys, as_of_us, deadline_s)
+
+        async def read(left_s: float) -> tuple[int, Keys, list[tuple[Any, ...]]]:
+            applied = self.applied
+            return applied, *await read_users(self.store, USER_FEATURES, user_keys, as_of_us, left_s)
+
+        applied, roots, rows = await self._whole(read, deadline_s)
         schema = self._schema()
         users = tuple(
             state_of(schema, root, dict(zip(USER_NAMES, row, strict=True)), as_of_us, 0 if key == root else key)
@@ -152,21 +159,17 @@ class FeatureStore:
         """Changes whenever the store may be another one than before."""
         return self.store.connects, self.ingestion.rebuilds
 
-    async def _read_users(
-        self, user_keys: Keys, as_of_us: int, deadline_s: float
-    ) -> tuple[int, Keys, list[tuple[Any, ...]]]:
-        """What is applied, and read_users() with all of it: never of a store that came back with less.
+    async def _whole(self, read: Callable[[float], Awaitable[T]], deadline_s: float) -> T:
+        """What read() gives, within the seconds it is given: never of a store that came back with less.
 
         Raises StoreUnavailable while such a store is rebuilt.
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + deadline_s
         while True:
-            applied = self.applied
-            left_s = max(ends - loop.time(), 0.0)
-            roots, rows = await read_users(self.store, USER_FEATURES, user_keys, as_of_us, left_s)
+            found = await read(max(ends - loop.time(), 0.0))
             if self._seen == self._trusted and not self.ingestion.rebuilding:
-                return applied, roots, rows
+                return found
             await self._look_again(ends - loop.time())
 
     async def _look_again(self, deadline_s: float) -> None:
@@ -191,7 +194,11 @@ class FeatureStore:
         names = store.plan.services[service]
         if len(entity_keys) > MAX_ENTITIES:
             raise InvalidArgument("entity_keys", f"holds {len(entity_keys)}, at most {MAX_ENTITIES}")
-        columns = await store.read(names, entity_keys, as_of_us, deadline_s)
+
+        def read(left_s: float) -> Awaitable[list[Column]]:
+            return store.read(names, entity_keys, as_of_us, left_s)
+
+        columns = await (self._whole(read, deadline_s) if store is self.store else read(deadline_s))
         return list(zip(names, columns, strict=True))
 
     async def write_events(self, events: Sequence[Event], now_us: int) -> Written:
@@ -223,7 +230,9 @@ class FeatureStore:
         check_merge(merge)
         async with self._merging:
             asked = np.array([merge.from_key, merge.into_key], np.int64)
-            from_root, into_root = (await roots_of(self.store, asked)).tolist()
+            # In order: after every write before it.
+            roots = await self._whole(lambda left_s: roots_of(self.store, asked), _MERGE_DEADLINE_S)
+            from_root, into_root = roots.tolist()
             if check_roots(merge, from_root, into_root):
                 return Merged(self.applied, already=True)
             return Merged(await self.ingestion.submit([merge]))

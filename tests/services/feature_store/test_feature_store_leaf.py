@@ -8,10 +8,10 @@ from store_world import DAY_US, NOW_US, SCHEMA, event
 from penchant.errors import InvalidArgument, LogError, Overloaded, StoreUnavailable
 from penchant.event_log import open_event_log
 from penchant.features import UserFeatures
-from penchant.ids import key
+from penchant.ids import identity_key, key
 from services.feature_store.connection import command
 from services.feature_store.wire import record_of
-from services.feature_store.writes import ItemWrite, UserWrite
+from services.feature_store.writes import IdentityMerge, ItemWrite, UserWrite
 
 each_log = pytest.mark.parametrize("new_log", ["file", "redis", "kafka"], indirect=True)
 
@@ -347,6 +347,36 @@ async def test_written_items_come_back_too_where_a_write_of_events_found_the_sto
     await leaf.write_events([event(item="b")], NOW_US)
     columns = dict(await leaf.fetch_features("item_state", np.array([key("", "a")]), NOW_US, 1.0))
     assert columns["item_attributes:item_id"].cells() == ["a"]
+
+
+async def rebuilt(leaf):
+    while leaf.ingestion.behind:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def test_a_merge_is_never_judged_by_a_store_that_came_back_empty(leaf):
+    def merge(into):
+        session = identity_key("", anonymous_id="x")
+        return leaf.merge_identities(IdentityMerge(session, key("", into), into, anonymous_id="x"))
+
+    await merge("ann")
+    await lose_redis(leaf)
+    for _ in range(3):
+        with pytest.raises((StoreUnavailable, InvalidArgument)):
+            await merge("bob")
+    await rebuilt(leaf)
+    with pytest.raises(InvalidArgument, match="merged into another user before"):
+        await merge("bob")
+
+
+async def test_named_features_are_never_read_of_a_store_that_came_back_empty(leaf):
+    await leaf.write_items([ItemWrite(key("", "a"), "a")], NOW_US)
+    await leaf.write_events([event(item="a")], NOW_US)
+    await lose_redis(leaf)
+    with pytest.raises(StoreUnavailable, match="being rebuilt"):
+        await counters(leaf, "a")
+    await rebuilt(leaf)
+    assert (await counters(leaf, "a"))["events"] == 1.0
 
 
 @each_log
