@@ -313,7 +313,7 @@ class Ingestion:
                 raise StoreUnavailable("the store may have lost something")
             await self._projector.apply(entries)
             self._reached("between_store_and_offset")
-            await self._projector.mark_applied(entries[-1][0])
+            await self._mark_applied(entries[-1][0])
         except LogError as error:
             self._fenced = str(error)
             raise
@@ -329,6 +329,12 @@ class Ingestion:
                 "is safe where they carry an event_id"
             ) from None
         await self._advance(entries[-1][0])
+
+    async def _mark_applied(self, position: int) -> None:
+        """Never in another store than was applied to: somebody else may have been the one to be told of its loss."""
+        if self._losses != self._projector.losses:
+            raise StoreUnavailable("the store may have lost what was applied")
+        await self._projector.mark_applied(position)
 
     async def _advance(self, position: int) -> None:
         self.applied = position
@@ -358,7 +364,7 @@ class Ingestion:
                 self.applied = stored
                 self._found_less()
             await self._projector.owned()
-            await self._projector.mark_applied(self.applied)
+            await self._mark_applied(self.applied)
             await self._replay()
             await self._restored()
         except LogUnavailable as error:
@@ -389,7 +395,7 @@ class Ingestion:
             self._remember_all(chunk)
             await self._projector.apply(chunk)
             self._reached("between_store_and_offset")
-            await self._projector.mark_applied(chunk[-1][0])
+            await self._mark_applied(chunk[-1][0])
             await self._advance(chunk[-1][0])
 
     def _remember(self) -> None:

@@ -144,13 +144,15 @@ class ItemJournal:
 
     async def _look_again(self, now_us: int) -> None:
         """Find out what the store does not hold."""
-        self._losses = self._store.losses
+        losses = self._store.losses
         (stored,) = await self._store.read([_CHECKPOINT], _NOTHING, now_us)
         through = int(stored.cell(0) or 0)
         # A position beyond the log is of a log that is gone: all is written anew.
         through = through if through <= self._position else 0
         missing = {key: change for key, change in self._newest.items() if change.position > through}
         self._unwritten = {**missing, **self._unwritten}
+        # Only now: where the store could not be asked, it is asked again before anything is written.
+        self._losses = losses
 
     async def watch(self, from_position: int) -> AsyncIterator[ItemChanges]:
         """Changes after a position, for ever; a snapshot first where single changes are no longer held."""
@@ -208,6 +210,8 @@ class ItemJournal:
                 changes = list(self._unwritten.values())
                 for start in range(0, len(changes), RUN):
                     await self._write(changes[start : start + RUN], now_us)
+                if self._losses != self._store.losses:
+                    raise StoreUnavailable("the store may have lost the items again")
                 checkpoint = scalars("int64", np.array([self._position]))
                 await self._store.write(_NOTHING, {_CHECKPOINT: checkpoint}, {"item_counters": np.array([now_us])})
             except StoreUnavailable as error:

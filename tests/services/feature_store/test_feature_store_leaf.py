@@ -349,6 +349,27 @@ async def test_written_items_come_back_too_where_a_write_of_events_found_the_sto
     assert columns["item_attributes:item_id"].cells() == ["a"]
 
 
+async def test_a_store_lost_between_a_batch_and_its_checkpoint_is_rebuilt_also_where_another_was_told(
+    leaf, monkeypatch
+):
+    await leaf.write_events([event(item="a", ago_s=9)], NOW_US)
+    projector = leaf.ingestion._projector
+    apply, lost = projector.apply, []
+
+    async def lose_afterwards(entries):
+        await apply(entries)
+        if not lost:
+            await lose_redis(leaf)
+            with pytest.raises(StoreUnavailable) as told:
+                await projector.applied()
+            lost.append(told)
+            await projector.applied()
+
+    monkeypatch.setattr(projector, "apply", lose_afterwards)
+    await leaf.write_events([event(item="b", ago_s=1)], NOW_US)
+    assert (await state(leaf)).history_keys.tolist() == [key("", "a"), key("", "b")]
+
+
 async def rebuilt(leaf):
     while leaf.ingestion.behind:  # noqa: ASYNC110
         await asyncio.sleep(0.01)

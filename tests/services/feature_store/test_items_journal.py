@@ -8,7 +8,7 @@ from penchant.errors import Overloaded, StoreUnavailable
 from penchant.event_log.file_log import FileLog
 from penchant.ids import key
 from services.feature_store import items
-from services.feature_store.connection import RedisAddress
+from services.feature_store.connection import RedisAddress, command
 from services.feature_store.items import ItemJournal
 from services.feature_store.redis_store import RedisOnlineStore
 from services.feature_store.writes import ItemWrite
@@ -114,8 +114,6 @@ async def test_recovery_stores_what_is_missing(store, tmp_path):
     journal = ItemJournal(store, FileLog(tmp_path))
     await journal.write([item("a")], NOW_US)
     journal.close()
-    from services.feature_store.connection import command
-
     await store.pool.execute(command("FLUSHDB"), 1)
     journal = ItemJournal(store, FileLog(tmp_path))
     await journal.recover(NOW_US)
@@ -146,4 +144,54 @@ async def test_more_items_than_may_wait_are_refused_and_the_others_written(store
     assert found[:2] == [40, 80]
     assert all(isinstance(refused, Overloaded) for refused in found[2:])
     assert await journal.write([item("later")], NOW_US) == 81
+    journal.close()
+
+
+async def lose_redis(store):
+    """As if Redis had been started again, empty."""
+    await store.pool.execute(command("FLUSHDB"), 1)
+    for wire in store.pool._wires:
+        wire.close()
+    await asyncio.sleep(0.01)
+
+
+async def test_items_that_a_redis_lost_are_stored_again_also_where_writes_failed_before_it_was_back(
+    store, tmp_path, monkeypatch
+):
+    journal = ItemJournal(store, FileLog(tmp_path))
+    await journal.write([item("a"), item("b")], NOW_US)
+    await lose_redis(store)
+    address = store.pool.address
+    monkeypatch.setattr(store.pool, "address", RedisAddress.parse("redis://127.0.0.1:1/0"))
+    for name in "cd":
+        with pytest.raises(StoreUnavailable):
+            await journal.write([item(name)], NOW_US)
+    monkeypatch.setattr(store.pool, "address", address)
+    await journal.write([item("e")], NOW_US)
+    keys = np.array([key("", name) for name in "abcde"])
+    (ids,) = await store.read(["item_attributes:item_id"], keys, NOW_US)
+    assert ids.cells() == list("abcde")
+    journal.close()
+
+
+async def test_a_redis_lost_between_items_and_checkpoint_is_noticed_also_where_another_was_told(
+    store, tmp_path, monkeypatch
+):
+    journal = ItemJournal(store, FileLog(tmp_path))
+    await journal.write([item("a")], NOW_US)
+    write, lost = journal._write, []
+
+    async def lose_afterwards(changes, now_us):
+        await write(changes, now_us)
+        if not lost:
+            await lose_redis(store)
+            with pytest.raises(StoreUnavailable) as told:
+                await store.read(["item_attributes:item_id"], np.array([0]), NOW_US)
+            lost.append(told)
+            await store.read(["item_attributes:item_id"], np.array([0]), NOW_US)
+
+    monkeypatch.setattr(journal, "_write", lose_afterwards)
+    await journal.write([item("b")], NOW_US)
+    (ids,) = await store.read(["item_attributes:item_id"], np.array([key("", name) for name in "ab"]), NOW_US)
+    assert ids.cells() == ["a", "b"]
     journal.close()
