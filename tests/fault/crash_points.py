@@ -20,9 +20,10 @@ from services.feature_store.crash_points import CRASH_POINTS
 TRAP = "STORM_TRAP"
 STORE_POINT = "during_store_write"
 """Some of a batch's users and items are in the store."""
-FILE_POINTS = ("half_an_append", "unsynced_bytes_lost")
-"""Part of a batch is in the file; and as after a power cut: any part of what was not synced is in the file, or none."""
-ITEM_FILE_POINTS = ("items:before_append", "items:half_an_append", "items:after_append", "items:unsynced_bytes_lost")
+FILE_POINTS = ("half_an_append", "unsynced_bytes_lost", "power_cut")
+"""Part of a batch is in the file; any part of a batch that was not synced is lost; before a batch, all that was not
+synced is lost: what was acknowledged must have been synced before."""
+ITEM_FILE_POINTS = ("items:before_append", "items:half_an_append", "items:after_append", "items:power_cut")
 POINTS = (*CRASH_POINTS, STORE_POINT)
 """With every kind of log."""
 
@@ -63,13 +64,21 @@ def install() -> None:
     from services.feature_store.redis_store import RedisOnlineStore
 
     opening.crash_points = lambda: reached  # type: ignore[assignment]
-    write, write_store = SegmentWriter._write, RedisOnlineStore.write
+    write, sync, write_store = SegmentWriter._write, SegmentWriter._sync, RedisOnlineStore.write
+    durable: dict[str, int] = {}
+    """Bytes of a segment that were synced."""
+
+    def segment(writer: SegmentWriter) -> str:
+        return f"{writer.folder}/{writer._first}"
 
     def written(writer: SegmentWriter, block: bytes) -> None:
         name = "items:" if writer.folder.name == "items" else ""
         if name:
             reached("items:before_append")
         size = os.fstat(writer._file).st_size
+        if springs(f"{name}power_cut"):
+            os.ftruncate(writer._file, durable.get(segment(writer), 0))
+            die()
         if springs(f"{name}half_an_append"):
             os.write(writer._file, block[: random.randrange(1, len(block))])
             die()
@@ -80,11 +89,17 @@ def install() -> None:
         if name:
             reached("items:after_append")
 
+    def synced(writer: SegmentWriter, position: int) -> None:
+        size = os.fstat(writer._file).st_size
+        sync(writer, position)
+        durable[segment(writer)] = size
+
     async def stored(*arguments: Any, **named: Any) -> Any:
         reached(STORE_POINT)
         return await write_store(*arguments, **named)
 
     SegmentWriter._write = written  # type: ignore[method-assign]
+    SegmentWriter._sync = synced  # type: ignore[method-assign]
     RedisOnlineStore.write = stored  # type: ignore[method-assign]
 
 
