@@ -19,10 +19,15 @@ def _slot(token: str) -> tuple[int, float]:
     return digest % CONTENT_DIM, 1.0 if digest >> 63 else -1.0
 
 
+def words(text: str) -> list[str]:
+    """The text's words, in lower case."""
+    return _WORD.findall(text.lower())
+
+
 def tokens(texts: Iterable[str], tags: Mapping[str, Sequence[str]]) -> list[str]:
     """Tokens of one item: lower-case words of its texts, and name=value for each tag."""
-    words = [word for text in texts for word in _WORD.findall(text.lower())]
-    return words + [f"{name}={value}" for name, values in sorted(tags.items()) for value in values]
+    said = [word for text in texts for word in words(text)]
+    return said + [f"{name}={value}" for name, values in sorted(tags.items()) for value in values]
 
 
 def content_vectors(items: Iterable[Sequence[str]]) -> Matrix:
@@ -49,8 +54,8 @@ def item_tokens(attributes: Mapping[str, Any], tags: Collection[str], texts: Col
 
     The order of the texts is of no account, so an item gets the vector it would get in training.
     """
-    words = [word for name in texts if name in attributes for word in tag_values(attributes[name])]
-    return tokens(words, {name: tag_values(attributes[name]) for name in tags if name in attributes})
+    said = [word for name in texts if name in attributes for word in tag_values(attributes[name])]
+    return tokens(said, {name: tag_values(attributes[name]) for name in tags if name in attributes})
 
 
 def tag_values(value: Any) -> list[str]:

@@ -45,6 +45,8 @@ class UserState:
     lowered_keys: Keys = field(default_factory=_no_keys)
     lowered_times: Times = field(default_factory=_no_keys)
     lowered_types: Keys = field(default_factory=_no_keys)
+    texts: tuple[tuple[int, str], ...] = ()
+    """What the user lately searched for or wrote, with its time in microseconds, oldest first."""
     merged_from: int = 0
     """The key that was asked for, where it was merged into user_key; else 0."""
 

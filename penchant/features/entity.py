@@ -16,6 +16,9 @@ from penchant.leaves import HISTORY_LENGTH, SEEN_LENGTH, UserState
 from penchant.types import Matrix, Times, Vector
 
 LOWERED_LENGTH = 200
+TEXTS = 8
+TEXT_LENGTH = 200
+"""Characters."""
 
 
 class _Sequence:
@@ -59,6 +62,7 @@ class UserFeatures:
         """Whom this user turned out to be: everything is there, and nothing here; 0 for a user of their own."""
         self._history = _Sequence(HISTORY_LENGTH)
         self._lowered = _Sequence(LOWERED_LENGTH)
+        self._texts: list[tuple[int, str]] = []
         self._seen: dict[int, None] = {}
         self._hidden: dict[int, None] = {}
 
@@ -87,6 +91,9 @@ class UserFeatures:
             np.array([e.event_time_us for e in events], np.int64),
             kinds,
         )
+        for event in events:
+            if says_something(event, kinds):
+                self.add_text(event.text, event.event_time_us)
         self.applied_position = max(self.applied_position, *(e.position for e in events))
 
     def apply_columns(
@@ -128,12 +135,19 @@ class UserFeatures:
         )
         self._history.absorb(other._history)
         self._lowered.absorb(other._lowered)
+        for time_us, text in other._texts:
+            self.add_text(text, time_us)
         for mine, theirs in ((self._seen, other._seen), (self._hidden, other._hidden)):
             for key in theirs:
                 mine.pop(key, None)
                 mine[key] = None
         self._trim()
         self.attributes = self.attributes or other.attributes
+
+    def add_text(self, text: str, time_us: int) -> None:
+        """What the user searched for or wrote: the newest TEXTS by (time, arrival) are kept, shortened."""
+        self._texts.insert(bisect_right(self._texts, time_us, key=lambda one: one[0]), (time_us, text[:TEXT_LENGTH]))
+        del self._texts[:-TEXTS]
 
     def set_attributes(self, attributes: Mapping[str, str]) -> None:
         """Replace the user's attributes."""
@@ -155,6 +169,7 @@ class UserFeatures:
             "state_time_us": int(self.state_time[0]),
             "applied_position": self.applied_position,
             "attributes_json": json.dumps(self.attributes, sort_keys=True),
+            "recent_texts_json": json.dumps(self._texts, ensure_ascii=False) if self._texts else "",
             "merged_into": self.merged_into,
         }
 
@@ -179,6 +194,7 @@ class UserFeatures:
         user.state_time = np.array([stored.get("state_time_us") or 0], np.int64)
         user.applied_position = int(stored.get("applied_position") or 0)
         user.attributes = json.loads(stored.get("attributes_json") or "{}")
+        user._texts = list(_texts(stored))
         user.merged_into = int(stored.get("merged_into") or 0)
         return user
 
@@ -199,6 +215,7 @@ class UserFeatures:
             lowered_keys=np.array(self._lowered.keys, np.int64),
             lowered_times=np.array(self._lowered.times, np.int64),
             lowered_types=np.array(self._lowered.types, np.int64),
+            texts=tuple(self._texts),
             seen_keys=np.sort(np.fromiter(self._seen, np.int64)),
             hidden_keys=np.sort(np.fromiter(self._hidden, np.int64)),
             dense=self.dense(as_of_us),
@@ -237,6 +254,16 @@ def apply_to_users(
         user._trim()
 
 
+def says_something(event: Event, kinds: EventTypes) -> bool:
+    """Whether an event's text says what its user is after: not one that goes with a negative type."""
+    kind = kinds.get(event.event_type)
+    return bool(event.text) and kind is not None and kind.weight >= 0
+
+
+def _texts(stored: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
+    return tuple((int(time_us), str(text)) for time_us, text in json.loads(stored.get("recent_texts_json") or "[]"))
+
+
 def one_hot(schema: FeatureSchema, attributes: Mapping[str, str]) -> Vector:
     """The user's attributes as the schema's one-hot columns."""
     hot = [attributes.get(name) == value for name, values in schema.user_attributes.items() for value in values]
@@ -268,6 +295,7 @@ def state_of(
         lowered_keys=column("lowered_keys", np.int64),
         lowered_times=column("lowered_times", np.int64),
         lowered_types=column("lowered_types", np.int64),
+        texts=_texts(stored),
         seen_keys=np.sort(column("seen_keys", np.int64)),
         hidden_keys=np.sort(column("hidden_keys", np.int64)),
         dense=np.concatenate([dense, one_hot(schema, attributes)]) if schema.user_attributes else dense,

@@ -26,6 +26,7 @@ STORED_USER_FEATURES: tuple[StoredFeature, ...] = (
     StoredFeature("user_lowered", "lowered_keys", "int64[]"),
     StoredFeature("user_lowered", "lowered_times", "int64[]"),
     StoredFeature("user_lowered", "lowered_types", "int64[]"),
+    StoredFeature("user_text", "recent_texts_json", "string"),
     StoredFeature("user_identity", "merged_into", "int64"),
 )
 

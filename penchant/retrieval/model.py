@@ -21,6 +21,7 @@ from penchant.retrieval.live import live_shares, with_live
 from penchant.retrieval.rows import distinct, first, look_up, of_bundled, union
 from penchant.retrieval.search import Search, best, merged
 from penchant.retrieval.settings import RetrievalSettings
+from penchant.retrieval.text import ContentIndex, lifted
 from penchant.trend import NO_TREND, TrendSnapshot
 from penchant.types import Keys, Mask, Matrix, Rows, Vector
 
@@ -76,6 +77,8 @@ class RetrievalModel:
     """Searches those rows; one for all that over() makes of a model."""
     late_search: Search | None = None
     """delta's, over the table that over() was given."""
+    content_index: ContentIndex = field(init=False)
+    """Of the bundle's rows, for texts; one for all that over() makes of a model."""
     live_rows: Rows = field(default_factory=lambda: np.empty(0, np.uint32))
     """Rows that are trending now, ascending; see over()."""
     live_shares: Vector = field(default_factory=lambda: np.empty(0, np.float32))
@@ -88,6 +91,7 @@ class RetrievalModel:
     _least_trend: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self.content_index = ContentIndex(self.content.base if isinstance(self.content, Column) else self.content)
         self._popular_order = distinct(np.asarray(self.popular_rows.T.ravel(), np.uint32))
         self._fresh_order = distinct(self.fresh_rows)
         self.delta = DeltaSearch(self.user_embeddings)
@@ -106,7 +110,7 @@ class RetrievalModel:
     ) -> "RetrievalModel":
         """Map a verified bundle's retrieval files; embeddings and content come from its ItemTable."""
         retrieval = folder / "retrieval"
-        return cls(
+        model = cls(
             RetrievalSettings.from_json(manifest.retrieval),
             manifest.history_length,
             embeddings,
@@ -122,6 +126,8 @@ class RetrievalModel:
             tower,
             search,
         )
+        model.content_index.ready()
+        return model
 
     def over(self, table: ItemTable, trend: TrendSnapshot = NO_TREND, as_of_us: int = 0) -> "RetrievalModel":
         """The model over an item table and the live trend as they are now, delta included."""
@@ -155,17 +161,19 @@ class RetrievalModel:
         caller_rows: Rows | None = None,
         user_vector: Vector | None = None,
         fill: bool = False,
+        text: Vector | None = None,
     ) -> tuple[Candidates, tuple[str, ...]]:
         """At most max_candidates allowed rows, best blended first, and the sources that failed, "source:reason".
 
         history_rows [H]: rows the user acted on, oldest first, 0 for items no longer known. allowed [M+1]: what
         may be returned at all. If the sources do not fill the list, popular items and then any allowed ones do:
-        always with fill or without a choice of sources, and in any case where the list would be empty.
+        always with fill or without a choice of sources, and in any case where the list would be empty. text: a
+        text_vector; items like it are proposed by content, and their scores are lifted, their features are not.
         Raises InvalidArgument for an unknown source.
         """
         used = _known_sources(sources)
         known = history_rows[history_rows > 0]
-        query = _Query(known, known[known < len(self.neighbours)], allowed, caller_rows, user_vector)
+        query = _Query(known, known[known < len(self.neighbours)], allowed, caller_rows, user_vector, text)
         degraded: list[str] = []
 
         def attempt(name: str, step: Callable[[_Query], Rows | None]) -> Rows | None:
@@ -195,6 +203,8 @@ class RetrievalModel:
         score = features[:, 0] if len(used) > 1 else _own_order(next(iter(used)), by_source, rows, features)
         if used == {"popular"}:
             score = with_live(score, rows, self.live_rows, self.live_shares)
+        if text is not None and len(used) > 1:
+            score = lifted(score, self.content[rows], text)
         order = np.lexsort((rows, -features[:, _POPULAR], -score))
         order = self._cut(order, rows, max_candidates) if len(used) > 1 else order[:max_candidates]
         features = features[order]
@@ -240,14 +250,23 @@ class RetrievalModel:
         return first(np.concatenate([self.delta_rows, self._fresh_order]), query.allowed, self.settings.quotas["fresh"])
 
     def _like_the_newest(self, query: "_Query") -> Rows | None:
+        quota = self.settings.quotas["content"]
+        asked = self._like_the_text(query, quota)
         newest = query.known[::-1][:_NEWEST]
         if len(newest) == 0:
-            return None
+            return asked
         late = newest >= len(self.neighbours)
         near = np.array(self.neighbours[np.where(late, 0, newest)])
         for place in np.flatnonzero(late):
             near[place] = self._content_neighbours(int(newest[place]), near.shape[1])
-        return first(distinct(near.T.ravel()), query.allowed, self.settings.quotas["content"])
+        like = first(distinct(near.T.ravel()), query.allowed, quota)
+        return like if asked is None else distinct(np.concatenate([asked, like]))
+
+    def _like_the_text(self, query: "_Query", k: int) -> Rows | None:
+        if query.text is None:
+            return None
+        late = self.content.extra if isinstance(self.content, Column) else self.content[:0]
+        return self.content_index.nearest(query.text, late, query.allowed, k)
 
     def _caller(self, query: "_Query") -> Rows | None:
         if query.caller_rows is None:
@@ -373,6 +392,8 @@ class _Query:
     allowed: Mask
     caller_rows: Rows | None
     vector: Vector | None
+    text: Vector | None = None
+    """What was lately searched for: penchant.retrieval.text."""
     followers: tuple[Rows, Vector] = (np.empty(0, np.uint32), np.empty(0, np.float32))
     """Co-visitation of the history: rows ascending, and their mass."""
     last_followers: tuple[Rows, Vector] = (np.empty(0, np.uint32), np.empty(0, np.float32))

@@ -1,6 +1,8 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -19,7 +21,7 @@ FEATURE_STATUS_NOT_FOUND: FeatureStatus
 FEATURE_STATUS_OUTSIDE_MAX_AGE: FeatureStatus
 
 class UserState(_message.Message):
-    __slots__ = ("user_key", "status", "history_keys", "history_times", "history_types", "history_values", "seen_keys", "hidden_keys", "dense", "applied_position", "merged_from", "lowered_keys", "lowered_times", "lowered_types")
+    __slots__ = ("user_key", "status", "history_keys", "history_times", "history_types", "history_values", "seen_keys", "hidden_keys", "dense", "applied_position", "merged_from", "lowered_keys", "lowered_times", "lowered_types", "texts", "text_times")
     USER_KEY_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_KEYS_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +36,8 @@ class UserState(_message.Message):
     LOWERED_KEYS_FIELD_NUMBER: _ClassVar[int]
     LOWERED_TIMES_FIELD_NUMBER: _ClassVar[int]
     LOWERED_TYPES_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    TEXT_TIMES_FIELD_NUMBER: _ClassVar[int]
     user_key: int
     status: FeatureStatus
     history_keys: bytes
@@ -48,7 +52,9 @@ class UserState(_message.Message):
     lowered_keys: bytes
     lowered_times: bytes
     lowered_types: bytes
-    def __init__(self, user_key: _Optional[int] = ..., status: _Optional[_Union[FeatureStatus, str]] = ..., history_keys: _Optional[bytes] = ..., history_times: _Optional[bytes] = ..., history_types: _Optional[bytes] = ..., history_values: _Optional[bytes] = ..., seen_keys: _Optional[bytes] = ..., hidden_keys: _Optional[bytes] = ..., dense: _Optional[bytes] = ..., applied_position: _Optional[int] = ..., merged_from: _Optional[int] = ..., lowered_keys: _Optional[bytes] = ..., lowered_times: _Optional[bytes] = ..., lowered_types: _Optional[bytes] = ...) -> None: ...
+    texts: _containers.RepeatedScalarFieldContainer[str]
+    text_times: bytes
+    def __init__(self, user_key: _Optional[int] = ..., status: _Optional[_Union[FeatureStatus, str]] = ..., history_keys: _Optional[bytes] = ..., history_times: _Optional[bytes] = ..., history_types: _Optional[bytes] = ..., history_values: _Optional[bytes] = ..., seen_keys: _Optional[bytes] = ..., hidden_keys: _Optional[bytes] = ..., dense: _Optional[bytes] = ..., applied_position: _Optional[int] = ..., merged_from: _Optional[int] = ..., lowered_keys: _Optional[bytes] = ..., lowered_times: _Optional[bytes] = ..., lowered_types: _Optional[bytes] = ..., texts: _Optional[_Iterable[str]] = ..., text_times: _Optional[bytes] = ...) -> None: ...
 
 class ItemChange(_message.Message):
     __slots__ = ("position", "item_key", "item_id", "deleted", "available", "attributes_json", "created_us")

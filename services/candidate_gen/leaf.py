@@ -8,6 +8,7 @@ from penchant.errors import InvalidArgument, UnknownBundle
 from penchant.item_table import ItemTable
 from penchant.leaves import Candidates, RetrievalQuery, Retrieved
 from penchant.retrieval import RETRIEVAL_FEATURES, SOURCES, RetrievalModel
+from penchant.retrieval.text import text_vector
 from penchant.types import Mask
 from services.runtime.bundles import BundleHolder
 from services.runtime.loaded import LoadedBundle
@@ -89,7 +90,8 @@ def _for_user(
 ) -> tuple[Candidates, tuple[str, ...]]:
     history = table.rows_of(query.user.history_keys).astype(np.int64)
     caller = table.rows_of(query.caller_keys) if len(query.caller_keys) else None
-    return model.retrieve(history, allowed, query.max_candidates, query.sources, caller)
+    text = text_vector(query.user.texts, query.as_of_us, table) if query.user.texts else None
+    return model.retrieve(history, allowed, query.max_candidates, query.sources, caller, text=text)
 
 
 def _similar_items(

@@ -14,6 +14,7 @@ import numpy as np
 from penchant.errors import LogError
 from penchant.events import BUILT_IN, Event, EventTypes
 from penchant.features import STORED_USER_FEATURES, FeatureSchema, UserFeatures, apply_to_users
+from penchant.features.entity import says_something
 from penchant.features.kinds import accumulate
 from penchant.trend import Trend
 from penchant.types import Keys
@@ -193,6 +194,9 @@ class Projector:
             user.applied_position = max(user.applied_position, mine[-1][0])
         if events:
             apply_to_users(users, np.array(rows, np.int64), *_event_columns(events, kinds), kinds)
+            for i, event in zip(rows, events, strict=True):
+                if says_something(event, kinds):
+                    users[i].add_text(event.text, event.event_time_us)
         await self._write(keys, users, changed, described)
 
     async def _read_users(self, schema: FeatureSchema, keys: Keys) -> list[UserFeatures]:
@@ -262,11 +266,12 @@ def counts_for_items(event: Event) -> bool:
 def _views_of(event: Event, kinds: EventTypes) -> tuple[str, ...]:
     """Views of its user that an event changes."""
     kind = kinds.get(event.event_type)
+    text = ("user_text",) if says_something(event, kinds) else ()
     if kind is not None and event.item_key and kind.lowers:
-        return ("user_lowered",)
+        return ("user_lowered", *text)
     if kind is not None and event.item_key and (kind.in_history or kind.hides):
-        return ("user_sequences",)
-    return ()
+        return ("user_sequences", *text)
+    return text
 
 
 def _event_columns(events: Sequence[Event], kinds: EventTypes) -> tuple[Any, Any, Any, Any]:

@@ -12,6 +12,7 @@ from services.recommender.filters import Filter, run_filters
 from services.recommender.hydrators.item import ItemHydrator
 from services.recommender.hydrators.user import UserHydrator
 from services.recommender.query import Pool, Query, Removed, Scored, Slate, joined
+from services.recommender.scorers.asked_for import asked_for
 from services.recommender.scorers.lowered import lowered
 from services.recommender.scorers.ranker import RankerScorer
 from services.recommender.selectors import select_slate
@@ -88,8 +89,8 @@ class SlatePipeline:
         return self.filter(query, self.hydrate(query, retrieved))[0]
 
     async def score(self, query: Query, pool: Pool) -> Scored:
-        """Adds scores; what the user skipped sinks."""
-        return lowered(query, await self.scorer.score(query, pool))
+        """Adds scores; what the user asked for in words rises, what they skipped sinks."""
+        return lowered(query, asked_for(query, await self.scorer.score(query, pool)))
 
     def select(self, query: Query, scored: Scored) -> Slate:
         """The slate."""

@@ -46,6 +46,8 @@ def user_state_to_proto(user: UserState) -> feature_pb2.UserState:
         lowered_keys=pack(user.lowered_keys, np.int64),
         lowered_times=pack(user.lowered_times, np.int64),
         lowered_types=pack(user.lowered_types, np.int64),
+        texts=[text for _, text in user.texts],
+        text_times=pack(np.array([time_us for time_us, _ in user.texts]), np.int64) if user.texts else b"",
     )
 
 
@@ -65,6 +67,9 @@ def user_state_from_proto(message: feature_pb2.UserState, field: str = "user") -
     for name, column in zip(("times", "types"), lowered[1:], strict=True):
         if len(column) != len(lowered[0]):
             raise InvalidArgument(f"{field}.lowered_{name}", f"{len(column)} values for {len(lowered[0])} lowered_keys")
+    text_times = unpack(message.text_times, np.int64, f"{field}.text_times")
+    if len(text_times) != len(message.texts):
+        raise InvalidArgument(f"{field}.text_times", f"{len(text_times)} values for {len(message.texts)} texts")
     return UserState(
         message.user_key,
         message.status == feature_pb2.FEATURE_STATUS_PRESENT,
@@ -79,6 +84,7 @@ def user_state_from_proto(message: feature_pb2.UserState, field: str = "user") -
         lowered[0],
         lowered[1],
         lowered[2],
+        tuple(zip(text_times.tolist(), message.texts, strict=True)),
         message.merged_from,
     )
 

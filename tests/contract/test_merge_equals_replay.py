@@ -58,7 +58,8 @@ def acts(rng: np.random.Generator, count: int, who: list[int]) -> list:
         item = "" if kind == "search" else f"i{rng.integers(300)}"
         value = float(rng.integers(1, 6)) if kind == "rating" else math.nan
         ids = {"user_id": "", "anonymous_id": "", "device_id": "", **IDS[mine]}
-        made.append(event(item=item, type_=kind, ago_s=float(ago), value=value, user_key=mine, **ids))
+        text = f"looking for {ago}" if kind == "search" else ""
+        made.append(event(item=item, type_=kind, ago_s=float(ago), value=value, text=text, user_key=mine, **ids))
     return made
 
 
@@ -77,6 +78,9 @@ async def is_the_replay_of(leaf: FeatureStore, events: list, asked: list[int]) -
             assert np.array_equal(getattr(user, name), getattr(expected, name)), name
         assert np.array_equal(user.history_values, expected.history_values, equal_nan=True)
         assert np.allclose(user.dense, expected.dense, atol=1e-5)
+        assert np.array_equal(user.lowered_keys, expected.lowered_keys)
+        assert user.texts == expected.texts
+        assert len(user.texts) == 8
 
 
 @pytest.mark.parametrize("seed", range(4))

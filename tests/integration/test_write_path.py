@@ -4,11 +4,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_bundle import GENRES
 
 from penchant.errors import ServiceUnavailable
 from penchant.writes import EventWrite, ItemWrite
@@ -189,3 +191,27 @@ def test_a_viral_item_is_in_a_strangers_slate_within_seconds(stack: Any) -> None
     print(f"in a stranger's slate after {time.monotonic() - started:.2f} s")
     assert viral in items(client.recommend_items(20))
     assert viral in items(client.recommend_items(10, sources=["popular"], ranking="retrieval"))
+
+
+@pytest.mark.parametrize("history", [0, 3])
+def test_a_search_shows_in_the_next_slate_also_of_a_user_without_history(stack: Any, history: int) -> None:
+    client = stack.client()
+    who = f"searching {history}"
+    wanted = GENRES[2]
+    if history:
+        client.write_events([EventWrite(event_type="click", anonymous_id=who, item_id=f"i{n}") for n in range(history)])
+    before = {r: items(client.recommend_items(10, anonymous_id=who, ranking=r)) for r in ("model", "retrieval")}
+    search = EventWrite(event_type="search", anonymous_id=who, text=f"a good {wanted.upper()}!")
+    token = client.write_events([search]).position
+
+    def share(slate: list[str]) -> float:
+        return sum(GENRES[int(item[1:]) % len(GENRES)] == wanted for item in slate if item[1:].isdecimal()) / len(slate)
+
+    for ranking, slate in before.items():
+        after = client.recommend_items(10, anonymous_id=who, ranking=ranking, token=token)
+        assert share(items(after)) > max(share(slate), 0.6)
+        assert any("content" in item.sources for item in after.items)
+        later = datetime.now(UTC) + timedelta(minutes=4)
+        soon = client.recommend_items(10, anonymous_id=who, ranking=ranking, as_of=later)
+        assert share(items(soon)) > share(slate)
+    assert not client.recommend_items(10, anonymous_id=who, token=token).degraded_stages

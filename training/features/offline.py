@@ -48,6 +48,7 @@ def write_offline(
             rest = table.filter(pa.array(~np.isin(users.users, chosen)))
             rows[view] = pa.concat_tables([_state_table(view, states), rest]).combine_chunks()
     nobody = np.empty(0, np.int64)
+    rows["user_text"] = _table("user_text", nobody, nobody, {"recent_texts_json": []})
     rows["user_identity"] = _table("user_identity", nobody, nobody, {"merged_into": nobody})
     rows["user_attributes"] = _user_attributes(dataset, cut_us)
     items = replay_items(dataset, index, schema)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.events import EVENT_TYPES
+from penchant.events import EVENT_TYPES, Event
 from penchant.features import FeatureSchema, ItemFeatures, UserFeatures, apply_to_users, state_of
 from penchant.features.kinds import DAY_US, accumulate
 from penchant.leaves import HISTORY_LENGTH, SEEN_LENGTH
@@ -240,3 +240,22 @@ def test_what_was_skipped_is_kept_by_time_and_the_oldest_is_forgotten() -> None:
     assert len(stored["history_keys"]) == len(stored["seen_keys"]) == 0
     again = UserFeatures.from_stored(SCHEMA, stored).state(1, 10)
     assert again.lowered_types.tolist() == [skip] * 200
+
+
+def test_texts_are_kept_by_time_the_newest_shortened_and_those_of_negative_types_are_not() -> None:
+    def said(text: str, time_us: int, kind: str = "search") -> Event:
+        return Event(1, 0 if kind == "search" else 5, kind, time_us, text=text)
+
+    user = UserFeatures.empty(SCHEMA)
+    for time_us in (5, 1, 9, 3, 7, 2, 8, 4, 6, 10):
+        user.apply(said(f"t{time_us}", time_us))
+    user.apply(said("awful", 11, "dislike"))
+    user.apply(said("x" * 5000, 12, "comment"))
+    state = user.state(1, 20)
+    assert state.texts == (*((n, f"t{n}") for n in range(4, 11)), (12, "x" * 200))
+    again = UserFeatures.from_stored(SCHEMA, user.to_stored())
+    assert again.state(1, 20).texts == state.texts == state_of(SCHEMA, 1, user.to_stored(), 20).texts
+    other = UserFeatures.empty(SCHEMA)
+    other.apply(said("from the tablet", 11))
+    other.absorb(again)
+    assert other.state(1, 20).texts[-2:] == ((11, "from the tablet"), (12, "x" * 200))

@@ -90,3 +90,12 @@ async def test_a_log_with_a_type_that_the_policy_lost_is_replayed_without_it(sta
     leaf = await start(Policy(LEAST))
     assert (await user(leaf)).history_keys.tolist() == [key("", "a"), key("", "c")]
     assert leaf.applied == 3
+
+
+async def test_what_was_searched_for_is_read_back(start):
+    leaf = await start(Policy(OWN))
+    texts = [event(type_="search", item="", text=f"shoes {n}", ago_s=100 - n) for n in range(3)]
+    await leaf.write_events([*texts[::-1], event(type_="dislike", text="ugly"), event(item="a")], NOW_US)
+    state = await user(leaf)
+    assert [text for _, text in state.texts] == ["shoes 0", "shoes 1", "shoes 2"]
+    assert state.texts[0][0] == texts[0].event_time_us

@@ -46,7 +46,8 @@ def test_a_user_comes_back(data: st.DataObject, count: int, key: int, found: boo
     floats = arrays.arrays(np.float32, count, elements=st.floats(width=32, allow_nan=True))
     user = UserState(
         key, found, ints(count), ints(count), ints(count), data.draw(floats), ints(3), ints(1),
-        np.array([1.5, np.nan], np.float32), position,
+        np.array([1.5, np.nan], np.float32), position, ints(2), ints(2), ints(2),
+        tuple(data.draw(st.lists(st.tuples(INT64, st.text(max_size=9)), max_size=3))), data.draw(INT64),
     )  # fmt: skip
     message = feature_pb2.UserState.FromString(user_state_to_proto(user).SerializeToString())
     assert same(user_state_from_proto(message), user)

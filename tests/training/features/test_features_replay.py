@@ -86,7 +86,7 @@ def test_each_view_is_a_parquet_file_in_microseconds(tmp_path):
     rows = write_offline(data, np.arange(3000), SCHEMA, 10**15, tmp_path)
     assert rows == {
         "user_sequences": 11, "user_counters": 11, "user_attributes": 8, "user_identity": 0, "user_lowered": 11,
-        "item_counters": 28, "item_attributes": 30,
+        "user_text": 0, "item_counters": 28, "item_attributes": 30,
     }  # fmt: skip
     for view in rows:
         table = pq.read_table(tmp_path / f"{view}.parquet")
