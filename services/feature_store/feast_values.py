@@ -6,7 +6,6 @@ The contract tests hold this against the real SDK for every type.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,20 +64,42 @@ def decode_columns(
     return columns
 
 
+def encode_columns(columns: Sequence[Column]) -> list[list[bytes]]:
+    """Of each column, one value a cell, as Feast writes it; b"" where the cell is not present.
+
+    All variable-length integers of all columns are encoded in one go, as they are decoded.
+    """
+    is_varint = [column.dtype.removesuffix("[]") in _VARINTS for column in columns]
+    integers = [
+        column.values.astype(np.int64, copy=False) for column, yes in zip(columns, is_varint, strict=True) if yes
+    ]
+    block, offsets = varint.encode(np.concatenate([np.empty(0, np.int64), *integers]))
+    encoded, start = [], 0
+    for column, yes in zip(columns, is_varint, strict=True):
+        end = start + (len(column.values) if yes else 0)
+        encoded.append(_encoded(column, *((block, offsets[start : end + 1]) if yes else _fixed_bytes(column))))
+        start = end
+    return encoded
+
+
 def encode_column(column: Column) -> list[bytes]:
-    """One value a cell, as Feast writes it; b"" where the cell is not present."""
+    """encode_columns of one."""
+    return encode_columns([column])[0]
+
+
+def _encoded(column: Column, block: bytes, offsets: NDArray[np.int64]) -> list[bytes]:
+    """A column's cells, of its elements' bytes: element i is block[offsets[i]:offsets[i+1]]."""
     element = column.dtype.removesuffix("[]")
     is_array = column.dtype.endswith("[]")
     tag = _TAGS[column.dtype]
     present = (column.statuses == Status.PRESENT).tolist()
     if element in NUMPY:
-        block, offsets = _element_bytes(element, column.values)
         if not is_array:
             cuts = offsets.tolist()
             return [tag + block[a:b] if p else b"" for a, b, p in zip(cuts[:-1], cuts[1:], present, strict=True)]
         cuts = offsets[column.offsets].tolist()
         return [_array(tag, block[a:b]) if p else b"" for a, b, p in zip(cuts[:-1], cuts[1:], present, strict=True)]
-    block, cuts = column.values.tobytes(), column.offsets.tolist()
+    cuts = column.offsets.tolist()
     found = [block[a:b] for a, b in pairwise(cuts)]
     if is_array:
         found = [b"".join(b"\x0a" + varint.one(len(part)) + part for part in unpack_parts(cell)) for cell in found]
@@ -201,12 +222,14 @@ def _fixed_or_blobs(dtype: str, payloads: list[bytes], statuses: NDArray[np.uint
     return scalars(dtype, full, statuses)
 
 
-def _element_bytes(element: str, values: NDArray[Any]) -> tuple[bytes, NDArray[np.int64]]:
-    """The elements' bytes, and the offsets where each begins."""
-    if element in _VARINTS:
-        return varint.encode(values.astype(np.int64, copy=False))
+def _fixed_bytes(column: Column) -> tuple[bytes, NDArray[np.int64]]:
+    """The bytes of elements of one size each, and the offsets where each begins; strings and bytes as they are."""
+    element = column.dtype.removesuffix("[]")
+    if element not in NUMPY:
+        return column.values.tobytes(), column.offsets
     kind = np.dtype(NUMPY[element])
-    return values.astype(kind, copy=False).tobytes(), np.arange(len(values) + 1, dtype=np.int64) * kind.itemsize
+    offsets = np.arange(len(column.values) + 1, dtype=np.int64) * kind.itemsize
+    return column.values.astype(kind, copy=False).tobytes(), offsets
 
 
 def _array(tag: bytes, payload: bytes) -> bytes:

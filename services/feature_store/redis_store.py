@@ -9,7 +9,7 @@ from penchant.features.plan import Plan, PlannedFeature, PlannedView
 from penchant.types import Keys, Times
 from services.feature_store.column import Column, Status
 from services.feature_store.connection import RedisAddress, RedisPool, bulk, command
-from services.feature_store.feast_values import decode_columns, decode_timestamp, encode_column, encode_timestamps
+from services.feature_store.feast_values import decode_columns, decode_timestamp, encode_columns, encode_timestamps
 from services.feature_store.store import aged_out, planned
 
 _WRITE_CHUNK = 256
@@ -77,7 +77,7 @@ class RedisOnlineStore:
             return
         fields = [bulk(view.timestamp_field.encode()) for view in views] + [bulk(f.field_bytes) for f in found]
         cells = [encode_timestamps(times_us[view.name].tolist()) for view in views]
-        cells += [encode_column(column) for column in columns.values()]
+        cells += encode_columns(list(columns.values()))
         prefix, suffix = views[0].key_prefix, self.plan.project.encode()
         head = b"*%d\r\n$4\r\nHSET\r\n$%d\r\n" % (2 + 2 * len(fields), len(prefix) + 8 + len(suffix)) + prefix
         tail = suffix + b"\r\n"

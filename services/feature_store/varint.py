@@ -1,44 +1,56 @@
-"""Protobuf's variable-length integers for whole arrays at once."""
+"""Protobuf's variable-length integers: whole arrays by protobuf's own C code, single ones by hand.
+
+What is behind a message of one packed field takes 2 us a call and 10 ns an integer to read; numpy, vectorised, took
+8 us and 130 ns. Half of what ingestion does is reading and writing such arrays.
+"""
+
+from typing import Any
 
 import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from numpy.typing import NDArray
 
-_STEPS = (np.uint64(1) << np.arange(7, 64, 7, dtype=np.uint64)).astype(np.uint64)
-_SEVEN = np.uint64(7)
-_LOW = np.uint64(0x7F)
+_FIELD = b"\x0a"
+
+
+def _packed_message() -> Any:
+    """message Packed { repeated int64 values = 1; }: what Feast's Int64List and its like are on the wire."""
+    field = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="packed.proto", package="penchant.varint", syntax="proto3")
+    file.message_type.add(name="Packed").field.add(
+        name="values", number=1, label=field.LABEL_REPEATED, type=field.TYPE_INT64
+    )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("penchant.varint.Packed"))
+
+
+_Packed = _packed_message()
+_LENGTHS = tuple(bytes([n]) if n < 0x80 else bytes([n & 0x7F | 0x80, n >> 7]) for n in range(1 << 14))
+"""Those of one or two bytes: most are lengths."""
 
 
 def decode(buffer: bytes) -> NDArray[np.int64]:
     """The integers of a buffer, two's complement; it must end on a whole one."""
-    raw = np.frombuffer(buffer, np.uint8)
-    if len(raw) == 0:
-        return np.empty(0, np.int64)
-    ends = np.flatnonzero(raw < 0x80)
-    if len(ends) == len(raw):
-        return raw.astype(np.int64)
-    starts = np.empty_like(ends)
-    starts[0] = 0
-    starts[1:] = ends[:-1] + 1
-    place = np.arange(len(raw)) - np.repeat(starts, ends - starts + 1)
-    shifted = (raw & 0x7F).astype(np.uint64) << (place.astype(np.uint64) * _SEVEN)
-    return np.bitwise_or.reduceat(shifted, starts).view(np.int64)
+    return np.array(_Packed.FromString(_FIELD + one(len(buffer)) + buffer).values, np.int64)
 
 
 def encode(values: NDArray[np.int64]) -> tuple[bytes, NDArray[np.int64]]:
     """The bytes of N integers, and the N+1 offsets where each begins."""
-    unsigned = np.ascontiguousarray(values, np.int64).view(np.uint64)
-    lengths = np.searchsorted(_STEPS, unsigned, side="right") + 1
     offsets = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-    groups = (np.repeat(unsigned, lengths) >> (place.astype(np.uint64) * _SEVEN)) & _LOW
-    out = groups.astype(np.uint8) | np.uint8(0x80)
-    out[offsets[1:] - 1] &= 0x7F
-    return out.tobytes(), offsets
+    if len(values) == 0:
+        return b"", offsets
+    message = _Packed(values=values.tolist()).SerializeToString()
+    _, start = read_one(message, 1)
+    raw = message[start:]
+    np.add(np.flatnonzero(np.frombuffer(raw, np.uint8) < 0x80), 1, out=offsets[1:])
+    return raw, offsets
 
 
 def one(value: int) -> bytes:
     """The bytes of one integer that is not negative."""
+    if value < len(_LENGTHS):
+        return _LENGTHS[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
