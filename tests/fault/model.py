@@ -90,7 +90,7 @@ def _same(schema: FeatureSchema, name: str, expected: Any, stored: Any) -> bool:
         return bool(np.array_equal(found, expected, equal_nan=expected.dtype.kind == "f"))
     if name == "attributes_json":
         return bool((stored or "{}") == expected)
-    return bool((stored or 0) == expected)
+    return bool((stored or type(expected)()) == expected)
 
 
 def _shown(value: Any) -> str:
