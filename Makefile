@@ -5,6 +5,7 @@
 #   make storm                   kills under load with every kind of event log, checked against a model (long)
 #   make check                   formatting, lint, types, imports, protos
 #   make quality DATA=folder     the recipe over three seeds, through the front door and offline (long)
+#   make learning               learning on against training anew, on a generated world (long)
 #   make bench-freshness DATA=folder   and -throughput, -new-items, -swaps: the real-time figures (long)
 #   make up DATA=folder / down / status     the stack on this machine, left running
 #
@@ -28,7 +29,7 @@ STACK_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SERVICES),--services $(SER
 
 BENCHMARKS = bench-freshness bench-throughput bench-new-items bench-swaps
 
-.PHONY: help env protos demo quality $(BENCHMARKS) test check up down status clean
+.PHONY: help env protos demo quality learning $(BENCHMARKS) test check up down status clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^Other variables/,$$d'
@@ -72,6 +73,10 @@ down status:
 test: env
 	$(BIN)/python -m pytest $(TESTS)
 
+learning: env
+	@rm -rf .penchant/learning
+	@$(BIN)/python -m training.learning.experiment --out .penchant/learning --plot .penchant/learning.png $(ARGS)
+
 storm: env
 	@PYTHONPATH=tests $(BIN)/python -m fault.storm --file 200 --redis 50 --kafka 50 $(ARGS)
 
@@ -85,5 +90,5 @@ check: env
 # What was made here but the environment and downloaded data; stops the stack first.
 clean:
 	@test ! -x $(BIN)/python || $(BIN)/python -m stack down
-	rm -rf .penchant/demo .penchant/up .penchant/bench .penchant/data/generated dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .penchant/demo .penchant/up .penchant/learning .penchant/bench .penchant/data/generated dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -61,6 +61,7 @@ def test_jobs_use_the_training_image_and_services_the_small_one(base: list[Resou
         images = {c["image"].split(":")[0] for c in containers(template)}
         name = owner["metadata"]["name"]
         expected = {"redis": "redis", "apply": "penchant-training", "training": "penchant-training"}
+        expected["learning"] = "penchant-training"
         assert images == {expected.get(name, "penchant-services")}
 
 

@@ -107,6 +107,8 @@ def parsed(arguments: list[str]) -> Any:
     match arguments[1:3]:
         case ["training", "fit"]:
             from training.fit import _parser
+        case ["training", "learn"]:
+            from training.learning.cli import _parser
         case ["training", "features"]:
             from training.features.cli import _parser
         case ["feature_repo", _]:
@@ -127,7 +129,7 @@ def test_every_job_passes_flags_that_its_program_knows(base: list[Resource]) -> 
                 run.append(container["name"])
                 for path in (v for v in options.values() if isinstance(v, Path)):
                     assert any(path.is_relative_to(m["mountPath"]) for m in container["volumeMounts"]), path
-    assert run == ["plan", "materialize", "fit", "features"]
+    assert sorted(run) == ["features", "fit", "learn", "materialize", "plan"]
 
 
 def test_what_the_jobs_write_is_where_the_services_read(base: list[Resource]) -> None:
@@ -137,6 +139,22 @@ def test_what_the_jobs_write_is_where_the_services_read(base: list[Resource]) ->
     assert {str(fit.bundles), str(features.bundles)} == {t["bundles"] for t in tables(base).values()}
     assert str(plan.plan) == tables(base)["feature_store"]["plan"]
     assert features.out == plan.offline == load_.offline
+
+
+def test_the_learner_reads_the_log_where_the_feature_store_writes_it(base: list[Resource]) -> None:
+    template = named(base, "CronJob", "learning")["spec"]["jobTemplate"]["spec"]["template"]
+    (container,) = containers(template)
+    learn = parsed(container["args"])
+    assert learn.once
+    assert learn.log == tables(base)["feature_store"]["log"]
+    assert str(learn.bundles) == tables(base)["feature_store"]["bundles"]
+    claims = {v["name"]: v.get("persistentVolumeClaim", {}).get("claimName") for v in template["spec"]["volumes"]}
+    mounts = {m["mountPath"]: claims[m["name"]] for m in container["volumeMounts"]}
+    store = named(base, "Deployment", "feature-store")["spec"]["template"]
+    held = {v["name"]: v.get("persistentVolumeClaim", {}).get("claimName") for v in store["spec"]["volumes"]}
+    assert mounts[learn.log] == held["log"]
+    (term,) = template["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["labelSelector"]["matchLabels"].items() <= store["metadata"]["labels"].items()
 
 
 def test_redis_accepts_its_flags(base: list[Resource], tmp_path: Path) -> None:

@@ -15,18 +15,18 @@ class UpdateBudget:
     """Most passes over the windows with new events."""
     tower_rate: float = 0.5
     """Of the recipe's learning rate."""
-    requests: int = 1200
+    requests: int = 1000
     """New events replayed as ranking requests, a sample of whole users if there are more."""
     slates: int = 300
     """Shown slates replayed."""
     valid_share: float = 0.15
     """Of the requests, newest last: they choose the epoch and calibrate."""
-    book_requests: int = 1200
+    book_requests: int = 1000
     """Old requests replayed beside the new ones."""
-    ranker_epochs: int = 2
-    ranker_rate: float = 0.5
+    ranker_epochs: int = 1
+    ranker_rate: float = 1.0
     """Of the recipe's learning rate."""
-    contest_targets: int = 500
+    contest_targets: int = 400
     """Newest history events that judge champion and challenger, before anything is trained on them."""
     contest_share: float = 0.2
     """And at most so much of what is new."""

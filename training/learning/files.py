@@ -63,7 +63,13 @@ class Hold:
 def read_checkpoint(bundles: Path) -> Checkpoint | None:
     """None before the first. Raises ConfigError for one that is no checkpoint."""
     raw = _read(bundles / FOLDER / _CHECKPOINT)
-    return None if raw is None else Checkpoint(**{**raw, "published": tuple(raw.get("published", ()))})
+    try:
+        return None if raw is None else Checkpoint(**{**raw, "published": tuple(raw.get("published", ()))})
+    except TypeError as error:
+        raise ConfigError(
+            f"{bundles / FOLDER / _CHECKPOINT} is another program's ({error}): remove the folder {bundles / FOLDER}; "
+            "the learner then starts from the log"
+        ) from None
 
 
 def write_checkpoint(bundles: Path, checkpoint: Checkpoint) -> None:
@@ -73,8 +79,12 @@ def write_checkpoint(bundles: Path, checkpoint: Checkpoint) -> None:
 
 def read_hold(bundles: Path) -> Hold | None:
     """The hold in force; None if there is none."""
-    raw = _read(bundles / FOLDER / _HOLD)
-    return None if raw is None else Hold(raw["at"], raw["to"], tuple(raw["rolled_back"]))
+    path = bundles / FOLDER / _HOLD
+    raw = _read(path)
+    try:
+        return None if raw is None else Hold(raw["at"], raw["to"], tuple(raw["rolled_back"]))
+    except (KeyError, TypeError):
+        raise ConfigError(f"{path} holds no hold: roll back again, or lift it with rollback --release") from None
 
 
 def write_hold(bundles: Path, hold: Hold) -> None:
@@ -114,9 +124,9 @@ def _read(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (ValueError, OSError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}): remove it; the learner then starts from the log") from None
+        raise ConfigError(f"{path} cannot be read ({error}): remove it") from None
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path} holds no object: remove it; the learner then starts from the log")
+        raise ConfigError(f"{path} holds no object: remove it")
     return raw
 
 

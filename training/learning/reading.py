@@ -6,8 +6,8 @@ from penchant.event_log import open_log_reader
 from training.learning.journal import Journal
 from training.learning.records import decoded
 
-NAME = "learner"
-"""What the learner holds logs by: a log that trims keeps what the learner has not read."""
+NAME = "trainer"
+"""What the learner holds logs by, as `log_needed_by` of the feature store names it: a log that trims waits for it."""
 _CHUNK = 20_000
 
 

@@ -153,5 +153,5 @@ def test_the_learner_holds_the_log_at_what_it_has_saved(tmp_path: Path) -> None:
     append(tmp_path, [act("a", "x")])
     follower = LogFollower(str(tmp_path))
     follower.hold(1, 0)
-    assert open_event_log(str(tmp_path)).held("learner") == 1
+    assert open_event_log(str(tmp_path)).held("trainer") == 1
     assert keys("", ["a"]).shape == (1,)
