@@ -64,6 +64,8 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     if options.max_targets:
         asked += ["--max-targets", str(options.max_targets)]
     replayed: dict[str, Any] = {}
+    # Chosen now: a fit takes minutes, in which ports that were free are taken.
+    layout = free_layout(run, layout.bundles, options.services, prefer=0)
     with running(layout, steps) as supervisor:
         served = steps.run("evaluate through", *asked, "--through", layout.front_door)
         if options.replay is not None:
