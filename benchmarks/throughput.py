@@ -26,6 +26,8 @@ from benchmarks.workload import Workload
 
 NAME = "throughput"
 _AHEAD = 200
+_MEMORY_WARM_S = 60.0
+"""By then the event ids that are remembered fill their horizon."""
 _SETTLE_S = 2.0
 """After the last call: by then nothing may be left to apply."""
 
@@ -63,7 +65,7 @@ async def measure(stand: Stand, options: argparse.Namespace) -> dict[str, Any]:
         "unapplied_after_2_s": written.token - left.events_applied_through,
         "cores": cores,
         "cpu_us_per_event": {name: round(busy * ended_s * 1e6 / max(events, 1), 1) for name, busy in cores.items()},
-        "memory": watch.memory(warm_s),
+        "memory": watch.memory(min(_MEMORY_WARM_S, duration_s / 4)),
         "batch": options.batch,
         "users": options.users,
         "zipf": options.zipf,
