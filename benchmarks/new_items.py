@@ -26,6 +26,7 @@ from benchmarks.mirror import Mirror
 from benchmarks.report import cumulative, plot
 from benchmarks.stand import Stand, add_options, say
 from benchmarks.workload import Workload
+from penchant.leaves import UserState
 from penchant.v1.event_pb2 import Item
 
 NAME = "new_items"
@@ -51,6 +52,7 @@ class _Churn:
     made: int = 0
     found_ms: list[float] = field(default_factory=list)
     by_tower_ms: list[float] = field(default_factory=list)
+    probed: list[tuple[int, UserState]] = field(default_factory=list)
     never: int = 0
     never_by_tower: int = 0
     deleted_shown: int = 0
@@ -79,6 +81,14 @@ class _Churn:
             else:
                 took.append((time.perf_counter() - due_at) * 1000)
         self.live.append(item_id)
+        self.probed.append((wanted, fan))
+
+    async def still(self) -> float | None:
+        """Share of the probed items that their fans are given now that others have come after them."""
+        if not self.probed:
+            return None
+        there = [wanted in await self.mirror.served(self.door, fan, _CANDIDATES) for wanted, fan in self.probed]
+        return round(float(np.mean(there)), 3)
 
     async def insert(self, i: int) -> None:
         """A batch of new items."""
@@ -124,6 +134,7 @@ async def measure(stand: Stand, options: argparse.Namespace) -> dict[str, Any]:
         watching = asyncio.create_task(watch.run())
         try:
             probes = await _probe(churn, options, start)
+            still = await churn.still()
             churn_from_s = time.perf_counter() - start
             writes = await _churn(churn, options)
             churn_to_s = time.perf_counter() - start
@@ -143,6 +154,7 @@ async def measure(stand: Stand, options: argparse.Namespace) -> dict[str, Any]:
         "retrieved_ms": quantiles(np.array(churn.found_ms)),
         "retrieved_by_tower_ms": quantiles(np.array(churn.by_tower_ms)),
         "never_retrieved": churn.never,
+        "still_retrieved_after_the_probes": still,
         "never_by_tower": churn.never_by_tower,
         "inserts": churn.made,
         "deletes": len(churn.gone),
@@ -269,6 +281,7 @@ def rows(found: dict[str, Any]) -> list[tuple[str, Any, str]]:
         ("new item retrieved p50 / p99, ms", f"{any_source['p50']} / {any_source['p99']}", "p99 1,000"),
         ("the same, by the tower alone", f"{tower['p50']} / {tower['p99']}", ""),
         ("never retrieved, by the tower alone", f"{found['never_retrieved']}, {found['never_by_tower']}", "0"),
+        ("still retrieved when all of them are there", found["still_retrieved_after_the_probes"], ""),
         ("inserts, deletes", f"{found['inserts']:,}, {found['deletes']:,}", "10,000"),
         ("calls that failed", found["failed"], "0"),
         ("slates with a deleted item", found["deleted_items_shown"], "0"),

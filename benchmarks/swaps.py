@@ -42,9 +42,15 @@ class Mover:
         self.at: list[float] = []
 
     async def move(self, number: int) -> None:
-        """Point at a version and wait until it is in use. Raises TimeoutError."""
-        version = self.bundles.version(number)
+        """Point at a marked version and wait until it is in use. Raises TimeoutError."""
         moved = time.perf_counter()
+        await self.use(self.bundles.version(number))
+        self.took_s.append(time.perf_counter() - moved)
+        self.at.append(moved)
+        self.accounts.sample()
+
+    async def use(self, version: str) -> None:
+        """The same for any version, without an account of it."""
         publish(self.bundles.folder, version)
         async with asyncio.timeout(_TAKES_S):
             while True:
@@ -53,9 +59,6 @@ class Mover:
                     break
                 self.refused += bool(status.refused_bundle)
                 await asyncio.sleep(0.05)
-        self.took_s.append(time.perf_counter() - moved)
-        self.at.append(moved)
-        self.accounts.sample()
 
 
 async def measure(stand: Stand, options: argparse.Namespace) -> dict[str, Any]:
@@ -71,7 +74,7 @@ async def measure(stand: Stand, options: argparse.Namespace) -> dict[str, Any]:
             await mover.move(0)
             found = await _under_load(mover, workload, stand, options)
         finally:
-            publish(stand.bundles, original.name)
+            await mover.use(original.name)
             for number in range(options.swaps + 1):
                 bundles.drop(number)
     return found

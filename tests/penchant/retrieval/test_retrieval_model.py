@@ -229,7 +229,24 @@ def test_a_new_item_is_taken_to_be_followed_and_popular_as_the_tower_s_candidate
     assert found.scores[new] == pytest.approx(how.tower_weight * dot + rest.mean(), abs=1e-4)
 
 
-def test_new_items_that_the_blend_puts_last_have_a_tenth_of_the_places_and_the_rest_keep_their_order(
+def test_new_items_like_what_the_user_met_last_are_proposed_by_content_the_newest_of_equals_first(
+    opened: tuple[RetrievalModel, ItemTable],
+) -> None:
+    model, table = opened
+    items = table.view()
+    like, unlike = table.content.base[5], -table.content.base[5]
+    changes = [ItemChange(n, 10**6 + n, f"new {n}") for n in range(1, 41)]
+    items.apply(changes, np.stack([like if n % 2 else unlike for n in range(1, 41)]))
+    late = model.over(items)
+    rows = late.retrieve(np.array([5]), items.allowed(), 30, ("content",))[0].rows.tolist()
+    like_it = [table.row_count + n - 1 for n in range(39, 0, -2)]
+    assert rows[:15] == like_it[:15]
+    allowed = items.allowed()
+    allowed[like_it[0]] = False
+    assert late.retrieve(np.array([5]), allowed, 30, ("content",))[0].rows.tolist()[:15] == like_it[1:16]
+
+
+def test_new_items_that_the_blend_puts_last_have_a_fifth_of_the_places_and_the_rest_keep_their_order(
     opened: tuple[RetrievalModel, ItemTable],
 ) -> None:
     model, table = opened
@@ -245,8 +262,8 @@ def test_new_items_that_the_blend_puts_last_have_a_tenth_of_the_places_and_the_r
     without[table.row_count :] = False
     plain = late.retrieve(history, without, 20)[0].rows.tolist()
     rows = late.retrieve(history, items.allowed(), 20)[0].rows.tolist()
-    assert rows[:18] == plain[:18]
-    assert all(row >= table.row_count for row in rows[18:])
+    assert rows[:16] == plain[:16]
+    assert all(row >= table.row_count for row in rows[16:])
 
 
 def test_a_history_of_items_newer_than_the_bundle_leads_to_what_is_like_them(
