@@ -11,6 +11,7 @@ from scipy import sparse
 
 from penchant.bundle import Manifest, verify
 from penchant.errors import ConfigError
+from penchant.events import EVENT_TYPES
 from penchant.features import FeatureSchema, UserFeatures
 from penchant.ids import key
 from penchant.item_table import ItemTable
@@ -18,6 +19,7 @@ from penchant.leaves import Candidates, UserState
 from penchant.ranking import feature_rows, ranker_inputs, slate_score
 from penchant.retrieval.index import open_search
 from penchant.retrieval.model import RetrievalModel
+from penchant.retrieval.text import lifted, text_vector
 from penchant.sessions import Session, open_session
 from penchant.types import Mask, Matrix, Rows, Vector
 from training.data.dataset import Dataset
@@ -175,6 +177,7 @@ def queries(bundle: OpenBundle, dataset: Dataset, targets: TargetSet) -> Iterato
         applied = 0
         for i, at in enumerate(line.target_at.tolist()):
             _apply(features, columns, line.events[applied:at])
+            _add_texts(features, dataset, line.events[applied:at])
             applied = at
             as_of_us = int(columns.times[line.events[at]])
             yield _query(bundle.table, line.first_target + i, features.state(user_key, as_of_us), as_of_us, everything)
@@ -185,6 +188,17 @@ def _apply(features: UserFeatures, columns: EventColumns, index: NDArray[np.int6
         features.apply_columns(
             columns.item_keys[index], columns.types[index], columns.values[index], columns.times[index]
         )
+
+
+def _add_texts(features: UserFeatures, dataset: Dataset, index: NDArray[np.int64]) -> None:
+    """Texts of events, as ingestion keeps them: see penchant.features.entity.says_something."""
+    events = dataset.events
+    if events.texts is None:
+        return
+    for i in index.tolist():
+        text = str(events.texts[i])
+        if text and EVENT_TYPES[dataset.event_types[events.types[i]]].weight >= 0:
+            features.add_text(text, int(events.times[i]))
 
 
 def _query(table: ItemTable, place: int, user: UserState, as_of_us: int, everything: Mask) -> Query:
@@ -238,7 +252,9 @@ def _slates_of(
 ) -> Iterator[tuple[str, Rows]]:
     model = bundle.retrieval
     if {"ranked", "retrieval", "trees"} & set(systems):
-        candidates, _ = model.retrieve(query.history_rows, allowed, max_candidates, user_vector=vector)
+        texts = query.user.texts
+        text = text_vector(texts, query.as_of_us, bundle.table) if texts else None
+        candidates, _ = model.retrieve(query.history_rows, allowed, max_candidates, user_vector=vector, text=text)
         if "retrieval" in systems:
             yield "retrieval", candidates.rows[:LIST_LENGTH]
         inputs: dict[str, NDArray[Any]] | None = None
@@ -247,6 +263,9 @@ def _slates_of(
                 if inputs is None:
                     inputs = inputs_of(bundle, query, candidates)
                 scores = slate_score(session(inputs), bundle.manifest.tasks, bundle.manifest.task_weights)
+                if text is not None and system == "ranked":
+                    # As services/recommender/scorers/asked_for.py does.
+                    scores = lifted(scores, np.asarray(bundle.table.content[candidates.rows], np.float32), text)
                 yield system, candidates.rows[top_k(scores, LIST_LENGTH)]
     if "co_visitation" in systems:
         lone, _ = model.retrieve(
