@@ -23,7 +23,7 @@ from benchmarks.command import run
 from benchmarks.door import Door, write_histories
 from benchmarks.load import Calls, open_loop, poisson, quantiles
 from benchmarks.report import cumulative, plot
-from benchmarks.stand import Stand, add_options, say
+from benchmarks.stand import Stand, add_load_options, add_options, say
 from benchmarks.workload import Workload, request_of
 
 NAME = "freshness"
@@ -199,12 +199,9 @@ def options_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0, help="measured")
     parser.add_argument("--warm", type=float, default=10.0, help="seconds before them, left out")
     parser.add_argument("--event-rate", type=float, default=200.0, help="events a second, a call each")
-    parser.add_argument("--slate-rate", type=float, default=100.0, help="slates a second, follow-ups included")
     parser.add_argument("--follow-ups", type=float, default=40.0, help="of them, after an acknowledgement")
     parser.add_argument("--hides", type=float, default=0.05, help="share of the events")
-    parser.add_argument("--histories", type=int, default=20_000, help="events written before the load")
-    parser.add_argument("--users", type=int, default=2000)
-    parser.add_argument("--zipf", type=float, default=0.8, help="exponent of users and items")
+    add_load_options(parser, 100.0, "a second, follow-ups included")
     return parser.parse_args(argv)
 
 

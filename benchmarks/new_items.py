@@ -24,7 +24,7 @@ from benchmarks.kinds import Kinds, item_key, user_of
 from benchmarks.load import Calls, open_loop, poisson, quantiles
 from benchmarks.mirror import Mirror
 from benchmarks.report import cumulative, plot
-from benchmarks.stand import Stand, add_options, say
+from benchmarks.stand import Stand, add_load_options, add_options, say
 from benchmarks.workload import Workload
 from penchant.leaves import UserState
 from penchant.v1.event_pb2 import Item
@@ -266,10 +266,7 @@ def options_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--change-rate", type=float, default=200.0, help="inserts a second")
     parser.add_argument("--batch", type=int, default=10, help="items a call")
     parser.add_argument("--queries", type=int, default=200, help="users that recall is measured for")
-    parser.add_argument("--slate-rate", type=float, default=50.0)
-    parser.add_argument("--histories", type=int, default=20_000, help="events written before the load")
-    parser.add_argument("--users", type=int, default=2000)
-    parser.add_argument("--zipf", type=float, default=0.8, help="exponent of users and items")
+    add_load_options(parser, 50.0)
     return parser.parse_args(argv)
 
 

@@ -67,6 +67,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of arrivals, users and items")
 
 
+def add_load_options(parser: argparse.ArgumentParser, slate_rate: float, slates: str = "a second") -> None:
+    """What a benchmark under slates can be told of them and of who asks."""
+    parser.add_argument("--slate-rate", type=float, default=slate_rate, help=slates)
+    parser.add_argument("--histories", type=int, default=20_000, help="events written before the load")
+    parser.add_argument("--users", type=int, default=2000)
+    parser.add_argument("--zipf", type=float, default=0.8, help="exponent of users and items")
+
+
 @contextlib.contextmanager
 def stand(options: argparse.Namespace) -> Iterator[Stand]:
     """A stack of its own inside the block, with an empty log and store; gone after it. Raises PenchantError."""

@@ -21,7 +21,7 @@ from benchmarks.door import Door, write_histories
 from benchmarks.load import Calls, open_loop, poisson
 from benchmarks.marked import MarkedBundles
 from benchmarks.report import plot
-from benchmarks.stand import SERVER, Stand, add_options, say
+from benchmarks.stand import SERVER, Stand, add_load_options, add_options, say
 from benchmarks.workload import Workload
 from penchant.bundle import publish
 
@@ -180,10 +180,7 @@ def options_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--swaps", type=int, default=50)
     parser.add_argument("--rollbacks", type=int, default=5)
     parser.add_argument("--hold", type=float, default=1.0, help="seconds that each version is left in use")
-    parser.add_argument("--slate-rate", type=float, default=50.0)
-    parser.add_argument("--histories", type=int, default=20_000, help="events written before the load")
-    parser.add_argument("--users", type=int, default=2000)
-    parser.add_argument("--zipf", type=float, default=0.8, help="exponent of users and items")
+    add_load_options(parser, 50.0)
     return parser.parse_args(argv)
 
 

@@ -11,7 +11,7 @@ import gc
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,13 +94,13 @@ class _Written:
         if i % 20 == 0:
             self.early += (await self.door.status()).events_applied_through < position
 
-    async def paced(self, run: Any) -> Calls:
+    async def paced(self, run: Callable[[], Awaitable[Calls]]) -> Calls:
         """Run a loop of calls while another task draws what comes next."""
         drawing = asyncio.create_task(self._draw())
         gc.collect()
         gc.freeze()
         try:
-            return await run()  # type: ignore[no-any-return]
+            return await run()
         finally:
             drawing.cancel()
 

@@ -3,22 +3,22 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 
 import grpc
 
-from penchant import messages
+from penchant import messages, requests
 from penchant.answers import Merged, SimilarUsers, Slate, Status, Written
 from penchant.errors import ClientClosed, ConfigError, InvalidArgument
 from penchant.event_stream import stream, stream_async
-from penchant.fields import build, refused
+from penchant.fields import refused
 from penchant.leaves import Condition
+from penchant.requests import Asking, ItemsAsked
 from penchant.rpc_errors import error_of
-from penchant.v1 import event_pb2, ingestion_service_pb2, recommender_service_pb2, status_service_pb2
+from penchant.v1 import status_service_pb2
 from penchant.v1.ingestion_service_pb2_grpc import IngestionServiceStub
 from penchant.v1.recommender_service_pb2_grpc import RecommenderServiceStub
 from penchant.v1.status_service_pb2_grpc import StatusServiceStub
@@ -30,80 +30,6 @@ _OPTIONS = (("grpc.max_receive_message_length", 64 << 20),)
 STREAM_PATIENCE_S = 30.0
 MAX_DEADLINE_S = 86_400.0
 _CLOSED = "the client is closed: make another"
-
-
-class Asking(TypedDict, total=False):
-    """Who asks for similar items."""
-
-    user_id: str
-    anonymous_id: str
-    device_id: str
-    token: int
-    """Written.position of the events that the answer must know of."""
-
-
-class ItemsAsked(TypedDict, total=False):
-    """What a slate may be asked for with; see RecommendItemsRequest in protos/penchant/v1/recommender_service.proto."""
-
-    user_id: str
-    anonymous_id: str
-    device_id: str
-    tenant: str
-    session_id: str
-    placement: str
-    conditions: Sequence[Condition]
-    excluded: Sequence[str]
-    candidates: Sequence[str]
-    context: Mapping[str, str]
-    include_seen: bool
-    token: int
-    """Written.position of the events that the slate must know of."""
-    as_of: datetime | None
-    ranking: str
-    """"model", "retrieval", or "" for the policy's."""
-    sources: Sequence[str]
-    time_zone: str
-
-
-def _items_request(max_items: int, asked: ItemsAsked) -> recommender_service_pb2.RecommendItemsRequest:
-    values: Any = dict(asked)
-    ranking = values.pop("ranking", "")
-    if not isinstance(ranking, str) or ranking not in messages.RANKINGS:
-        raise refused("ranking", ranking, "it may be 'model' or 'retrieval'")
-    token = values.pop("token", 0)
-    values |= {
-        "max_items": max_items,
-        "filter": messages.item_filter(values.pop("conditions", ())),
-        "excluded_item_ids": values.pop("excluded", ()),
-        "candidate_item_ids": values.pop("candidates", ()),
-        "as_of": messages.timestamp(values.pop("as_of", None), "as_of"),
-        "ranking": messages.RANKINGS[ranking],
-        "token": build(event_pb2.WriteToken, "token.", {"position": token}) if token else None,
-    }
-    return build(recommender_service_pb2.RecommendItemsRequest, "", values)
-
-
-def _similar_items_request(
-    item_id: str,
-    max_items: int,
-    conditions: Sequence[Condition],
-    excluded: Sequence[str],
-    placement: str,
-    tenant: str,
-    who: Asking,
-) -> recommender_service_pb2.RecommendSimilarItemsRequest:
-    token: Any = who.get("token", 0)
-    values = {
-        **{name: value for name, value in who.items() if name != "token"},
-        "token": build(event_pb2.WriteToken, "token.", {"position": token}) if token else None,
-        "item_id": item_id,
-        "max_items": max_items,
-        "filter": messages.item_filter(conditions),
-        "excluded_item_ids": excluded,
-        "placement": placement,
-        "tenant": tenant,
-    }
-    return build(recommender_service_pb2.RecommendSimilarItemsRequest, "", values)
 
 
 class _Stubs:
@@ -154,7 +80,7 @@ class Client:
 
     def recommend_items(self, max_items: int = 10, **asked: Unpack[ItemsAsked]) -> Slate:
         """A personalised slate."""
-        request = _items_request(max_items, asked)
+        request = requests.items_request(max_items, asked)
         return messages.slate(self._call(self._stubs.recommender.RecommendItems, request))
 
     def recommend_similar_items(
@@ -168,17 +94,17 @@ class Client:
         **who: Unpack[Asking],
     ) -> Slate:
         """Items like a given one; without what the user who asks has hidden."""
-        request = _similar_items_request(item_id, max_items, conditions, excluded, placement, tenant, who)
+        request = requests.similar_items_request(item_id, max_items, conditions, excluded, placement, tenant, who)
         return messages.slate(self._call(self._stubs.recommender.RecommendSimilarItems, request))
 
     def recommend_similar_users(self, user_id: str, max_users: int = 10, tenant: str = "") -> SimilarUsers:
         """Users like a given one."""
-        request = _similar_users_request(user_id, max_users, tenant)
+        request = requests.similar_users_request(user_id, max_users, tenant)
         return messages.similar_users(self._call(self._stubs.recommender.RecommendSimilarUsers, request))
 
     def write_events(self, events: Iterable[EventWrite]) -> Written:
         """At most 1000 events, in the order they happened."""
-        request = _events_request(events)
+        request = requests.events_request(events)
         return messages.written(self._call(self._stubs.ingestion.WriteEvents, request))
 
     def stream_events(
@@ -192,7 +118,7 @@ class Client:
         call = self._stubs.ingestion.StreamEvents
         metadata = self._stubs.call["metadata"]
         try:
-            answers = stream(lambda sent: call(sent, metadata=metadata), batches, _stream_request, patience_s)
+            answers = stream(lambda sent: call(sent, metadata=metadata), batches, requests.stream_request, patience_s)
             yield from map(messages.written, answers)
         except ValueError:
             if self._closed:
@@ -203,17 +129,17 @@ class Client:
         self, into_user_id: str, *, anonymous_id: str = "", device_id: str = "", user_id: str = "", tenant: str = ""
     ) -> Merged:
         """Join an anonymous session, a device or another user to a user; a repeat changes nothing."""
-        request = _merge_request(into_user_id, anonymous_id, device_id, user_id, tenant)
+        request = requests.merge_request(into_user_id, anonymous_id, device_id, user_id, tenant)
         return messages.merged(self._call(self._stubs.ingestion.MergeIdentities, request))
 
     def write_items(self, items: Iterable[ItemWrite]) -> Written:
         """At most 1000 items, created or replaced."""
-        request = _write_items_request(items)
+        request = requests.write_items_request(items)
         return messages.written(self._call(self._stubs.ingestion.WriteItems, request))
 
     def write_users(self, users: Iterable[UserWrite]) -> Written:
         """At most 1000 users' attributes, created or replaced."""
-        request = _users_request(users)
+        request = requests.users_request(users)
         return messages.written(self._call(self._stubs.ingestion.WriteUsers, request))
 
     def status(self) -> Status:
@@ -266,7 +192,7 @@ class AsyncClient:
 
     async def recommend_items(self, max_items: int = 10, **asked: Unpack[ItemsAsked]) -> Slate:
         """A personalised slate."""
-        request = _items_request(max_items, asked)
+        request = requests.items_request(max_items, asked)
         return messages.slate(await self._call(self._stubs.recommender.RecommendItems, request))
 
     async def recommend_similar_items(
@@ -280,17 +206,17 @@ class AsyncClient:
         **who: Unpack[Asking],
     ) -> Slate:
         """Items like a given one; without what the user who asks has hidden."""
-        request = _similar_items_request(item_id, max_items, conditions, excluded, placement, tenant, who)
+        request = requests.similar_items_request(item_id, max_items, conditions, excluded, placement, tenant, who)
         return messages.slate(await self._call(self._stubs.recommender.RecommendSimilarItems, request))
 
     async def recommend_similar_users(self, user_id: str, max_users: int = 10, tenant: str = "") -> SimilarUsers:
         """Users like a given one."""
-        request = _similar_users_request(user_id, max_users, tenant)
+        request = requests.similar_users_request(user_id, max_users, tenant)
         return messages.similar_users(await self._call(self._stubs.recommender.RecommendSimilarUsers, request))
 
     async def write_events(self, events: Iterable[EventWrite]) -> Written:
         """At most 1000 events, in the order they happened."""
-        request = _events_request(events)
+        request = requests.events_request(events)
         return messages.written(await self._call(self._stubs.ingestion.WriteEvents, request))
 
     async def stream_events(
@@ -300,7 +226,7 @@ class AsyncClient:
     ) -> AsyncIterator[Written]:
         """See Client.stream_events; the batches may come from an asynchronous iterator."""
         call, metadata = self._stubs.ingestion.StreamEvents, self._stubs.call["metadata"]
-        answers = stream_async(lambda: call(metadata=metadata), batches, _stream_request, patience_s)
+        answers = stream_async(lambda: call(metadata=metadata), batches, requests.stream_request, patience_s)
         async with contextlib.aclosing(answers):
             async for answer in answers:
                 yield messages.written(answer)
@@ -309,17 +235,17 @@ class AsyncClient:
         self, into_user_id: str, *, anonymous_id: str = "", device_id: str = "", user_id: str = "", tenant: str = ""
     ) -> Merged:
         """Join an anonymous session, a device or another user to a user; a repeat changes nothing."""
-        request = _merge_request(into_user_id, anonymous_id, device_id, user_id, tenant)
+        request = requests.merge_request(into_user_id, anonymous_id, device_id, user_id, tenant)
         return messages.merged(await self._call(self._stubs.ingestion.MergeIdentities, request))
 
     async def write_items(self, items: Iterable[ItemWrite]) -> Written:
         """At most 1000 items, created or replaced."""
-        request = _write_items_request(items)
+        request = requests.write_items_request(items)
         return messages.written(await self._call(self._stubs.ingestion.WriteItems, request))
 
     async def write_users(self, users: Iterable[UserWrite]) -> Written:
         """At most 1000 users' attributes, created or replaced."""
-        request = _users_request(users)
+        request = requests.users_request(users)
         return messages.written(await self._call(self._stubs.ingestion.WriteUsers, request))
 
     async def status(self) -> Status:
@@ -337,42 +263,6 @@ class AsyncClient:
             if self._closed and not (task and task.cancelling()):
                 raise ClientClosed(_CLOSED) from None
             raise
-
-
-def _similar_users_request(
-    user_id: str, max_users: int, tenant: str
-) -> recommender_service_pb2.RecommendSimilarUsersRequest:
-    values = {"user_id": user_id, "max_users": max_users, "tenant": tenant}
-    return build(recommender_service_pb2.RecommendSimilarUsersRequest, "", values)
-
-
-def _events_request(events: Iterable[EventWrite]) -> ingestion_service_pb2.WriteEventsRequest:
-    return ingestion_service_pb2.WriteEventsRequest(events=messages.batch("events", EventWrite, messages.event, events))
-
-
-def _merge_request(
-    into_user_id: str, anonymous_id: str, device_id: str, user_id: str, tenant: str
-) -> ingestion_service_pb2.MergeIdentitiesRequest:
-    given = {"anonymous_id": anonymous_id, "device_id": device_id, "user_id": user_id}
-    chosen = {name: value for name, value in given.items() if value != ""}
-    if len(chosen) != 1:
-        raise InvalidArgument("from", f"holds {', '.join(chosen) or 'nothing'}, give one of {', '.join(given)}")
-    merge = build(event_pb2.IdentityMerge, "", {"tenant": tenant, "into_user_id": into_user_id, **chosen})
-    return ingestion_service_pb2.MergeIdentitiesRequest(merge=merge)
-
-
-def _stream_request(events: Iterable[EventWrite]) -> ingestion_service_pb2.StreamEventsRequest:
-    return ingestion_service_pb2.StreamEventsRequest(
-        events=messages.batch("events", EventWrite, messages.event, events)
-    )
-
-
-def _write_items_request(items: Iterable[ItemWrite]) -> ingestion_service_pb2.WriteItemsRequest:
-    return ingestion_service_pb2.WriteItemsRequest(items=messages.batch("items", ItemWrite, messages.item, items))
-
-
-def _users_request(users: Iterable[UserWrite]) -> ingestion_service_pb2.WriteUsersRequest:
-    return ingestion_service_pb2.WriteUsersRequest(users=messages.batch("users", UserWrite, messages.user, users))
 
 
 def _check(address: str, token: str, deadline_s: float) -> None:

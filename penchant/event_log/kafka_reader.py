@@ -157,7 +157,7 @@ class KafkaLogReader:
         self._ask(lambda: self._consumer.assign([self._kafka.TopicPartition(self.topic, 0, at)]))
         try:
             while at < end:
-                found = self._ask(lambda: self._consumer.consume(min(_CHUNK, end - at), self.timeout_s))  # noqa: B023
+                found = self._ask(lambda: self._consumer.consume(min(_CHUNK, end - at), self.timeout_s))  # noqa: B023 - called at once
                 if not found:
                     raise LogUnavailable(f"{self} gave nothing within {self.timeout_s:g} s: start its brokers")
                 for message in found:

@@ -101,7 +101,7 @@ class RedisLogReader:
         newest = self.newest()
         at = max(from_position, 1)
         while at <= newest:
-            found = self._ask(lambda: self._redis.xrange(self.stream, f"{at}-0", f"{newest}-0", _CHUNK))  # noqa: B023
+            found = self._ask(lambda: self._redis.xrange(self.stream, f"{at}-0", f"{newest}-0", _CHUNK))  # noqa: B023 - called at once
             for identifier, fields in found:
                 if identifier != b"%d-0" % at:
                     break
@@ -124,7 +124,7 @@ class RedisLogReader:
         ends = time.monotonic() + timeout_s
         while (left_s := ends - time.monotonic()) > 0:
             block_ms = max(1, int(1000 * min(left_s, _BLOCK_S)))
-            if self._ask(lambda: self._redis.xread({self.stream: f"{position}-0"}, 1, block_ms)):  # noqa: B023
+            if self._ask(lambda: self._redis.xread({self.stream: f"{position}-0"}, 1, block_ms)):  # noqa: B023 - called at once
                 return True
         return False
 
@@ -254,7 +254,7 @@ class RedisLog(RedisLogReader):
     def _check_settings(self) -> None:
         """Raise LogError where Redis would not keep what it acknowledges."""
         try:
-            found = {name: self._ask(lambda: self._redis.config_get(name)) for name in _NEEDED}  # noqa: B023
+            found = {name: self._ask(lambda: self._redis.config_get(name)) for name in _NEEDED}  # noqa: B023 - called at once
         except LogUnavailable:
             raise
         except LogError as error:

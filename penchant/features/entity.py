@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penchant.events import BUILT_IN, EVENT_TYPES, Event, EventTypes
+from penchant.events import BUILT_IN, EVENT_TYPES, Event, EventType, EventTypes
 from penchant.features.kinds import Slots, accumulate, united
 from penchant.features.schema import FeatureSchema
 from penchant.leaves import HISTORY_LENGTH, SEEN_LENGTH, UserState
@@ -92,7 +92,7 @@ class UserFeatures:
             kinds,
         )
         for event in events:
-            if says_something(event, kinds):
+            if says_something(event.text, kinds.get(event.event_type)):
                 self.add_text(event.text, event.event_time_us)
         self.applied_position = max(self.applied_position, *(e.position for e in events))
 
@@ -254,10 +254,9 @@ def apply_to_users(
         user._trim()
 
 
-def says_something(event: Event, kinds: EventTypes) -> bool:
+def says_something(text: str, kind: EventType | None) -> bool:
     """Whether an event's text says what its user is after: not one that goes with a negative type."""
-    kind = kinds.get(event.event_type)
-    return bool(event.text) and kind is not None and kind.weight >= 0
+    return bool(text) and kind is not None and kind.weight >= 0
 
 
 def _texts(stored: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:

@@ -17,7 +17,9 @@ from penchant.leaves import Candidates
 from penchant.mapped import mapped
 from penchant.retrieval.co_visitation import CoVisitation
 from penchant.retrieval.delta import DeltaSearch
+from penchant.retrieval.features import BLEND, POPULAR, RECIPROCAL_RANK
 from penchant.retrieval.live import live_shares, with_live
+from penchant.retrieval.new_items import made_new, new_like, with_new
 from penchant.retrieval.rows import distinct, first, look_up, of_bundled, union
 from penchant.retrieval.search import Search, best, merged
 from penchant.retrieval.settings import RetrievalSettings
@@ -27,26 +29,11 @@ from penchant.types import Keys, Mask, Matrix, Rows, Vector
 
 SOURCES = ("two_tower", "co_visitation", "popular", "fresh", "content", "caller")
 """Bit i of source_bits is SOURCES[i]."""
-RETRIEVAL_FEATURES = (
-    "blend", "two_tower", "co_visitation", "last_co_visitation", "popular", "content", "reciprocal_rank",
-)  # fmt: skip
-"""Columns of Candidates.features."""
-_BLEND = RETRIEVAL_FEATURES.index("blend")
-_DOT = RETRIEVAL_FEATURES.index("two_tower")
-_CONTENT = RETRIEVAL_FEATURES.index("content")
-_POPULAR = RETRIEVAL_FEATURES.index("popular")
-_RECIPROCAL_RANK = RETRIEVAL_FEATURES.index("reciprocal_rank")
 _NEWEST = 5
 """History items that content looks back on."""
 _NEW = 50
 """Items newer than the bundle that the tower proposes beside its nearest: their vectors, made from content alone, are
 shorter than learnt ones, and would seldom be among those."""
-_NEW_LIKE = 15
-"""Of the content source's places: for items newer than the bundle, which its neighbours do not know."""
-_LAST = 2000
-"""Items written last that are looked at for that, about 0.1 ms; the tower looks at all."""
-_NEW_SHARE = 5
-"""One of so many places of a blend is kept for such items: of 500 more than all sources propose."""
 _BIT = {name: np.uint32(1 << i) for i, name in enumerate(SOURCES)}
 
 Tower = Callable[[NDArray[np.int64]], Matrix]
@@ -209,10 +196,12 @@ class RetrievalModel:
             score = with_live(score, rows, self.live_rows, self.live_shares)
         if text is not None and len(used) > 1:
             score = lifted(score, self.content[rows], text)
-        order = np.lexsort((rows, -features[:, _POPULAR], -score))
-        order = self._cut(order, rows, max_candidates) if len(used) > 1 else order[:max_candidates]
+        order = np.lexsort((rows, -features[:, POPULAR], -score))
+        if len(used) > 1:
+            order = with_new(order, rows >= len(self.popular_scores), max_candidates)
+        order = order[:max_candidates]
         features = features[order]
-        features[:, _RECIPROCAL_RANK] = 1.0 / np.sqrt(1.0 + np.arange(len(order)))
+        features[:, RECIPROCAL_RANK] = 1.0 / np.sqrt(1.0 + np.arange(len(order)))
         block = Candidates(rows[order], score[order].astype(np.float32), bits[order], features, SOURCES)
         return block, tuple(dict.fromkeys(degraded))
 
@@ -263,19 +252,9 @@ class RetrievalModel:
         near = np.array(self.neighbours[np.where(late, 0, newest)])
         for place in np.flatnonzero(late):
             near[place] = self._content_neighbours(int(newest[place]), near.shape[1])
-        new = self._new_like(newest, query.allowed)
+        new = new_like(self.content, newest, query.allowed)
         like = first(distinct(np.concatenate([new, near.T.ravel()])), query.allowed, quota)
         return like if asked is None else distinct(np.concatenate([asked, like]))
-
-    def _new_like(self, rows: NDArray[np.int64], allowed: Mask) -> Rows:
-        """Of what was written last: the nearest in content to these rows together, of equals the newest first."""
-        if not isinstance(self.content, Column) or len(self.content.extra) == 0:
-            return np.empty(0, np.uint32)
-        last = self.content.extra[-_LAST:]
-        newest_first = np.arange(len(self.content) - 1, len(self.content) - len(last) - 1, -1)
-        similarity = np.asarray(last @ self.content[rows].mean(axis=0))[::-1]
-        like = np.flatnonzero((similarity > 1e-6) & allowed[newest_first])
-        return newest_first[best(like, similarity[like], _NEW_LIKE)[0]].astype(np.uint32)
 
     def _like_the_text(self, query: "_Query", k: int) -> Rows | None:
         if query.text is None:
@@ -317,46 +296,14 @@ class RetrievalModel:
         features = np.stack(columns, axis=1).astype(np.float32)
         new = rows >= len(self.popular_scores)
         if new.any() and not new.all():
-            as_new = self.as_new(features[~new], bits[~new])
-            features[new] = self.made_new(features[new], as_new)
+            near = features[~new][bits[~new] & _BIT["two_tower"] > 0]
+            features[new] = made_new(features[new], near if len(near) else features[~new], settings.tower_weight)
             # What happens now is known of them all the same.
             if vector is None:
-                features[new, _BLEND] = with_live(features[new, _BLEND], rows[new], self.live_rows, self.live_shares)
+                features[new, BLEND] = with_live(features[new, BLEND], rows[new], self.live_rows, self.live_shares)
             else:
-                features[new, _BLEND] += settings.trend_weight * (trend[new] - self._least_trend)
+                features[new, BLEND] += settings.trend_weight * (trend[new] - self._least_trend)
         return features
-
-    def _cut(self, order: NDArray[np.int64], rows: Rows, k: int) -> NDArray[np.int64]:
-        """The first k of an order, where new items have a fifth of the places to themselves.
-
-        What nobody has met yet is blended by a guess, and the ranker cannot take up what it is not given.
-        """
-        kept, rest = order[:k], order[k:]
-        new = rows >= len(self.popular_scores)
-        places = k // _NEW_SHARE - int(np.count_nonzero(new[kept]))
-        added = rest[new[rest]][: max(places, 0)]
-        if len(added) == 0:
-            return kept
-        return np.concatenate([np.delete(kept, np.flatnonzero(~new[kept])[-len(added) :]), added])
-
-    def as_new(self, features: Matrix, bits: NDArray[np.uint32]) -> Vector:
-        """Retrieval features [S] of an item nobody has met yet, beside these candidates of the same query.
-
-        That nobody went on to it says nothing of it: it is taken to be followed and popular as the tower's candidates
-        are on average. Its dot, content and place are its own, and left out here: 0.
-        """
-        near = (bits & _BIT["two_tower"]) > 0
-        mean = features[near if near.any() else slice(None)].mean(axis=0)
-        mean[_BLEND] -= self.settings.tower_weight * mean[_DOT]
-        mean[[_DOT, _CONTENT, _RECIPROCAL_RANK]] = 0.0
-        return np.asarray(mean, np.float32)
-
-    def made_new(self, features: Matrix, as_new: Vector) -> Matrix:
-        """Features [..., S] of items as they would be were nothing known of them but their content and vector."""
-        made = np.broadcast_to(as_new, features.shape).copy()
-        made[..., [_DOT, _CONTENT, _RECIPROCAL_RANK]] = features[..., [_DOT, _CONTENT, _RECIPROCAL_RANK]]
-        made[..., _BLEND] += self.settings.tower_weight * features[..., _DOT]
-        return np.asarray(made, np.float32)
 
     def _filled(self, rows: Rows, bits: NDArray[np.uint32], allowed: Mask, k: int) -> tuple[Rows, NDArray[np.uint32]]:
         """With popular and then any allowed items appended until there are k, so no slate is empty needlessly."""
@@ -424,7 +371,7 @@ def _known_sources(sources: Sequence[str]) -> set[str]:
 
 def _own_order(source: str, by_source: dict[str, Rows], rows: Rows, features: Matrix) -> Vector:
     """Scores by which a lone source keeps its own order; rows it did not propose come after."""
-    column = {"two_tower": 1, "co_visitation": 2, "popular": _POPULAR}.get(source)
+    column = {"two_tower": 1, "co_visitation": 2, "popular": POPULAR}.get(source)
     if column is not None:
         return np.asarray(features[:, column])
     listed = by_source.get(source, rows)

@@ -62,7 +62,7 @@ class SegmentReader:
             later = [first for first, _ in segment_files(self._folder) if first > place.first]
             path = self._folder / f"{place.first:020d}{SUFFIX}"
             try:
-                for batch, place in _batches(path, place):  # noqa: B020
+                for batch, place in _batches(path, place):  # noqa: B020 - goes on from where it stood
                     self._place = place
                     yield from (record for record in batch if record[0] >= from_position)
                 if later and place.position != later[0]:

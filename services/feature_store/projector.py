@@ -195,7 +195,7 @@ class Projector:
         if events:
             apply_to_users(users, np.array(rows, np.int64), *_event_columns(events, kinds), kinds)
             for i, event in zip(rows, events, strict=True):
-                if says_something(event, kinds):
+                if says_something(event.text, kinds.get(event.event_type)):
                     users[i].add_text(event.text, event.event_time_us)
         await self._write(keys, users, changed, described)
 
@@ -266,7 +266,7 @@ def counts_for_items(event: Event) -> bool:
 def _views_of(event: Event, kinds: EventTypes) -> tuple[str, ...]:
     """Views of its user that an event changes."""
     kind = kinds.get(event.event_type)
-    text = ("user_text",) if says_something(event, kinds) else ()
+    text = ("user_text",) if says_something(event.text, kind) else ()
     if kind is not None and event.item_key and kind.lowers:
         return ("user_lowered", *text)
     if kind is not None and event.item_key and (kind.in_history or kind.hides):

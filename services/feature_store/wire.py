@@ -10,12 +10,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from penchant.errors import InvalidArgument, LogError
 from penchant.events import Event
 from penchant.ids import identity_key, key
+from penchant.log_record import RECORD_VERSION, read_record
 from penchant.v1 import event_pb2, feature_store_service_pb2, log_pb2
 from services.feature_store.column import NUMPY, Column
 from services.feature_store.writes import IdentityMerge, ItemWrite, Rejected, UserWrite
 from services.runtime.wire import pack
-
-RECORD_VERSION = 1
 
 
 def time_us(stamp: Timestamp) -> int:
@@ -179,12 +178,7 @@ def logged_us(payload: bytes) -> int:
 
 def entry_of(position: int, payload: bytes) -> Event | ItemWrite | UserWrite | IdentityMerge:
     """Back from record_of. Raises LogError for a record of a newer version."""
-    record = log_pb2.LogRecord.FromString(payload)
-    if record.schema_version != RECORD_VERSION or record.key_id:
-        raise LogError(
-            f"record {position} is of version {record.schema_version} (key {record.key_id!r}), this program reads "
-            f"plain records of version {RECORD_VERSION}: run the newer program"
-        )
+    record = read_record(position, payload)
     match record.WhichOneof("payload"):
         case "event":
             event = record.event

@@ -12,8 +12,7 @@ from services.recommender.filters import Filter, run_filters
 from services.recommender.hydrators.item import ItemHydrator
 from services.recommender.hydrators.user import UserHydrator
 from services.recommender.query import Pool, Query, Removed, Scored, Slate, joined
-from services.recommender.scorers.asked_for import asked_for
-from services.recommender.scorers.lowered import lowered
+from services.recommender.scorers.boosts import boosted
 from services.recommender.scorers.ranker import RankerScorer
 from services.recommender.selectors import select_slate
 from services.recommender.sources.candidate_gen import CandidateSource, excluded_keys
@@ -90,7 +89,7 @@ class SlatePipeline:
 
     async def score(self, query: Query, pool: Pool) -> Scored:
         """Adds scores; what the user asked for in words rises, what they skipped sinks."""
-        return lowered(query, asked_for(query, await self.scorer.score(query, pool)))
+        return boosted(query, await self.scorer.score(query, pool))
 
     def select(self, query: Query, scored: Scored) -> Slate:
         """The slate."""

@@ -14,7 +14,7 @@ from penchant.features.kinds import DAY_US
 from penchant.item_table import ItemTable, TagColumn
 from penchant.leaves import Candidates, UserState
 from penchant.ranking import feature_rows, pair_features, ranker_inputs, slate_score
-from penchant.retrieval.model import RETRIEVAL_FEATURES, SOURCES
+from penchant.retrieval import RETRIEVAL_FEATURES, SOURCES
 
 ITEMS, TAGS = 12, 5
 SCHEMA = FeatureSchema.default(

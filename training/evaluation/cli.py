@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from penchant.bundle import Manifest, current, read_manifest
 from penchant.errors import BundleMismatch, ConfigError, PenchantError
+from training.arguments import positive
 from training.data.dataset import Dataset
 from training.data.read import read_dataset
 from training.data.split import split, targets_sha256
@@ -152,13 +153,6 @@ def _check_json_out(path: Path | None) -> None:
         raise ConfigError(f"--json-out {path} may not be written: name another file")
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is below 1")
-    return value
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training evaluate", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="data folder or file, as given to fit")
@@ -172,8 +166,8 @@ def _parser() -> argparse.ArgumentParser:
         help="offline; a server has its own",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and of --max-targets' sample")
-    parser.add_argument("--max-targets", type=_positive, default=0, help="a seeded sample of whole users")
-    parser.add_argument("--candidates", type=_positive, default=MAX_CANDIDATES, help="candidates ranked for a slate")
+    parser.add_argument("--max-targets", type=positive, default=0, help="a seeded sample of whole users")
+    parser.add_argument("--candidates", type=positive, default=MAX_CANDIDATES, help="candidates ranked for a slate")
     parser.add_argument("--json-out", type=Path, default=None, help="write the JSON object to this file as well")
     return parser
 

@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from penchant.boosts import asked_for, lowered
 from penchant.bundle import Manifest, verify
 from penchant.errors import ConfigError
-from penchant.events import EVENT_TYPES
+from penchant.events import BUILT_IN
 from penchant.features import FeatureSchema, UserFeatures
+from penchant.features.entity import says_something
 from penchant.ids import key
 from penchant.item_table import ItemTable
 from penchant.leaves import Candidates, UserState
 from penchant.ranking import feature_rows, ranker_inputs, slate_score
 from penchant.retrieval.index import open_search
 from penchant.retrieval.model import RetrievalModel
-from penchant.retrieval.text import lifted, text_vector
+from penchant.retrieval.text import text_vector
 from penchant.sessions import Session, open_session
 from penchant.types import Mask, Matrix, Rows, Vector
 from training.data.dataset import Dataset
@@ -191,13 +193,13 @@ def _apply(features: UserFeatures, columns: EventColumns, index: NDArray[np.int6
 
 
 def _add_texts(features: UserFeatures, dataset: Dataset, index: NDArray[np.int64]) -> None:
-    """Texts of events, as ingestion keeps them: see penchant.features.entity.says_something."""
+    """Texts of events, as ingestion keeps them."""
     events = dataset.events
     if events.texts is None:
         return
     for i in index.tolist():
         text = str(events.texts[i])
-        if text and EVENT_TYPES[dataset.event_types[events.types[i]]].weight >= 0:
+        if says_something(text, BUILT_IN.get(dataset.event_types[events.types[i]])):
             features.add_text(text, int(events.times[i]))
 
 
@@ -252,20 +254,20 @@ def _slates_of(
 ) -> Iterator[tuple[str, Rows]]:
     model = bundle.retrieval
     if {"ranked", "retrieval", "trees"} & set(systems):
-        texts = query.user.texts
-        text = text_vector(texts, query.as_of_us, bundle.table) if texts else None
+        user, as_of_us, table = query.user, query.as_of_us, bundle.table
+        text = text_vector(user.texts, as_of_us, table) if user.texts else None
         candidates, _ = model.retrieve(query.history_rows, allowed, max_candidates, user_vector=vector, text=text)
         if "retrieval" in systems:
-            yield "retrieval", candidates.rows[:LIST_LENGTH]
+            order = lowered(candidates.scores, table.keys_of(candidates.rows), user, BUILT_IN.weights, as_of_us)
+            yield "retrieval", candidates.rows[top_k(order, LIST_LENGTH)]
         inputs: dict[str, NDArray[Any]] | None = None
         for system, session in (("ranked", bundle.ranker), ("trees", bundle.trees)):
             if system in systems and session is not None:
                 if inputs is None:
                     inputs = inputs_of(bundle, query, candidates)
                 scores = slate_score(session(inputs), bundle.manifest.tasks, bundle.manifest.task_weights)
-                if text is not None and system == "ranked":
-                    # As services/recommender/scorers/asked_for.py does.
-                    scores = lifted(scores, np.asarray(bundle.table.content[candidates.rows], np.float32), text)
+                scores = asked_for(scores, candidates.rows, user, table, as_of_us)
+                scores = lowered(scores, table.keys_of(candidates.rows), user, BUILT_IN.weights, as_of_us)
                 yield system, candidates.rows[top_k(scores, LIST_LENGTH)]
     if "co_visitation" in systems:
         lone, _ = model.retrieve(

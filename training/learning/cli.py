@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from penchant.errors import PenchantError
+from training.arguments import positive
 from training.learning.files import only_learner
 from training.learning.journal import KEEP_EVENTS
 from training.learning.loop import Learner
@@ -95,13 +96,6 @@ def told(done: Updated) -> str:
     )
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is below 1")
-    return value
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training learn", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -116,17 +110,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=None, help="data set that the log goes on from; read once")
     when = parser.add_mutually_exclusive_group(required=True)
     when.add_argument("--once", action="store_true")
-    when.add_argument("--every-events", type=_positive, metavar="N")
+    when.add_argument("--every-events", type=positive, metavar="N")
     when.add_argument("--every-s", type=float, metavar="S")
     parser.add_argument(
         "--recipe", choices=sorted(RECIPES), default="default", help="of a first bundle, if there is none"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--keep-bundles", type=_positive, default=10, help="of its own, the newest; older ones are removed"
+        "--keep-bundles", type=positive, default=10, help="of its own, the newest; older ones are removed"
     )
     parser.add_argument(
-        "--keep-events", type=_positive, default=KEEP_EVENTS, help="newest events that are held; about 50 bytes each"
+        "--keep-events", type=positive, default=KEEP_EVENTS, help="newest events that are held; about 50 bytes each"
     )
     return parser
 

@@ -23,6 +23,7 @@ from rich.markup import escape
 from penchant.bundle import current
 from penchant.errors import ConfigError, PenchantError
 from penchant.event_log import open_event_log
+from penchant.log_record import RECORD_VERSION
 from penchant.v1 import event_pb2, log_pb2
 from training.data.dataset import Dataset
 from training.data.generator.settings import GeneratorSettings
@@ -37,7 +38,6 @@ from training.learning.budget import UpdateBudget
 from training.learning.contest import observe, target_set_of
 from training.learning.journal import Journal
 from training.learning.reading import LogFollower
-from training.learning.records import RECORD_VERSION
 from training.learning.update import run_update
 from training.progress import Tell, shown
 from training.recipes import RECIPES, resolve

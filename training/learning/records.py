@@ -7,13 +7,12 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from penchant.errors import LogError
 from penchant.events import EVENT_TYPES
 from penchant.ids import identity_key
-from penchant.v1 import event_pb2, log_pb2
+from penchant.log_record import read_record
+from penchant.v1 import event_pb2
 from training.evaluation.protocol import TENANT
 
-RECORD_VERSION = 1
 _TRAINS = (event_pb2.CONSENT_UNSPECIFIED, event_pb2.CONSENT_FULL)
 
 
@@ -92,12 +91,7 @@ def decoded(position: int, payload: bytes) -> Entry:
     Events for personalisation alone, of an evaluation, without consent, and of types that models do not read are
     Withheld. Raises LogError for a record of a newer version or an encrypted one.
     """
-    record = log_pb2.LogRecord.FromString(payload)
-    if record.schema_version != RECORD_VERSION or record.key_id:
-        raise LogError(
-            f"record {position} is of version {record.schema_version} (key {record.key_id!r}), this program reads "
-            f"plain records of version {RECORD_VERSION}: run the newer program"
-        )
+    record = read_record(position, payload)
     match record.WhichOneof("payload"):
         case "event":
             return _event(position, record.event)

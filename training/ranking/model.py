@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from penchant.events import EVENT_TYPES
 from penchant.features import FeatureSchema
 from penchant.ranking import HISTORY_SIGNALS
-from penchant.retrieval.model import RETRIEVAL_FEATURES
+from penchant.retrieval.features import RETRIEVAL_FEATURES
 from penchant.types import Matrix
 from training.ranking.recipe import RankingRecipe
 from training.ranking.statistics import BOUND, LOG_SHARES, SPREAD_FLOOR

@@ -15,7 +15,8 @@ from penchant.ids import key, keys
 from penchant.item_table import ItemTable
 from penchant.leaves import Candidates, UserState
 from penchant.ranking import Inputs, ranker_inputs
-from penchant.retrieval.model import RETRIEVAL_FEATURES, SOURCES, RetrievalModel
+from penchant.retrieval.features import RETRIEVAL_FEATURES
+from penchant.retrieval.model import SOURCES, RetrievalModel
 from penchant.types import Mask, Matrix, Vector
 from training.data.dataset import Dataset
 from training.evaluation.protocol import TENANT, TargetSet, event_columns, timelines, user_attributes

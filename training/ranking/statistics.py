@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from penchant.ranking import Inputs
-from penchant.retrieval.model import RETRIEVAL_FEATURES
+from penchant.retrieval.features import RETRIEVAL_FEATURES
 from penchant.types import Matrix, Vector
 
 LOG_SHARES = tuple(RETRIEVAL_FEATURES.index(name) for name in ("blend", "two_tower", "co_visitation"))

@@ -1,6 +1,7 @@
 """Slates from a bundle, without a server."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,35 @@ def test_the_ranker_orders_what_retrieval_proposes(walks: Dataset, published_bun
     ranked, retrieved = slates["unmasked"]["ranked"], slates["unmasked"]["retrieval"]
     assert (np.sort(ranked) == np.sort(retrieved)).all()
     assert (ranked != retrieved).any()
+
+
+def test_what_a_user_searched_for_rises_and_what_they_skipped_sinks_as_in_serving(
+    walks: Dataset, published_bundle: Publish
+) -> None:
+    bundles = published_bundle("time-split")
+    events = replace(walks.events, times=np.arange(len(walks.events)) * 10_000_000)
+    plain = replace(walks, events=events)
+    skipping = replace(plain, event_types=["skip", "click", "hide"])
+    words = np.array(["western" if t == 0 else "" for t in events.types], object)
+    searching = replace(plain, events=replace(events, texts=words))
+    before, _, targets = run(plain, bundles, "time-split")
+    skipped, *_ = run(skipping, bundles, "time-split")
+    searched, *_ = run(searching, bundles, "time-split")
+    table = open_bundle(bundles / "walks-1", "exact").table
+    western = np.flatnonzero(table.tags["genre"].rows_with(["western"]))
+    last_viewed = np.zeros(len(targets), np.int64)
+    for line in timelines(plain, targets):
+        for i, at in enumerate(line.target_at):
+            views = [e for e in line.events[:at] if events.types[e] == 0]
+            if views:
+                last = key("", walks.item_ids[events.items[views[-1]]])
+                last_viewed[line.first_target + i] = table.rows_of(np.array([last]))[0]
+    for system in ("ranked", "retrieval"):
+        places = [ranks(slates["unmasked"][system], last_viewed)[last_viewed > 0] for slates in (before, skipped)]
+        first, later = (np.where(place > 0, place, LIST_LENGTH + 1).mean() for place in places)
+        assert later > first + 2
+        share = [np.isin(slates["masked"][system][:, :10], western).mean() for slates in (before, searched)]
+        assert share[1] > share[0] + 0.1
 
 
 def test_scores_that_are_no_number_sink_and_ties_keep_their_order() -> None:

@@ -1,0 +1,6 @@
+"""What retrieval tells the ranker of each candidate: the columns of Candidates.features."""
+
+RETRIEVAL_FEATURES = (
+    "blend", "two_tower", "co_visitation", "last_co_visitation", "popular", "content", "reciprocal_rank",
+)  # fmt: skip
+BLEND, DOT, _, _, POPULAR, CONTENT, RECIPROCAL_RANK = range(len(RETRIEVAL_FEATURES))
