@@ -17,7 +17,7 @@ from penchant.types import Mask, Rows, Vector
 WINDOW_US = 30 * 60 * 1_000_000
 HALF_LIFE_US = 10 * 60 * 1_000_000
 AHEAD_US = 300_000_000
-LIFT = 3.0
+LIFT = 6.0
 """Standard deviations of the scores that an item gains whose content is all that was asked for, just now."""
 _LEAST_COSINE = 0.1
 _LONGEST_VALUE = 4
@@ -83,10 +83,15 @@ class ContentIndex:
 
 
 def lifted(scores: Vector, content: NDArray[np.float32], vector: Vector) -> Vector:
-    """Scores [B] with what the text adds to items with this content [B, C]."""
+    """Scores [B] with what the text adds to items with this content [B, C].
+
+    The cosine counts cubed: else what has but a word in common with the text rises over what the models know better.
+    """
     finite = scores[np.isfinite(scores)]
     spread = float(finite.std()) if len(finite) else 0.0
-    return (scores + np.float32(LIFT * (spread or 1.0)) * cosines(content, vector)).astype(np.float32)
+    freshness = max(float(np.linalg.norm(vector)), 1e-9)
+    likeness = cosines(content, vector) ** 3 / np.float32(freshness**2)
+    return (scores + np.float32(LIFT * (spread or 1.0)) * likeness).astype(np.float32)
 
 
 def _unit(text: str, tags: Mapping[str, TagColumn]) -> Vector:
