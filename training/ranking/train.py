@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from penchant.features import FeatureSchema
 from penchant.types import Matrix
+from training.deterministic import deterministic
 from training.ranking.model import Batch, Outputs, RankerModel, Scale
 from training.ranking.recipe import RankingRecipe
 from training.ranking.samples import Samples
@@ -97,6 +98,7 @@ def task_loss(logits: Tensor, labels: Tensor, weights: Tensor, is_number: Sequen
     return total
 
 
+@deterministic()
 def train_ranker(
     train: Samples,
     valid: Samples,

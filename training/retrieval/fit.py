@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from training.catalogue import Catalogue
 from training.data.dataset import Dataset
+from training.deterministic import deterministic
 from training.retrieval.co_visitation import count_co_visitation
 from training.retrieval.popular import content_neighbours, fresh_rows, popularity
 from training.retrieval.recipe import RetrievalRecipe
@@ -114,6 +115,7 @@ def _plan(histories: Sequences, rows: int, recipe: RetrievalRecipe, seed: int, s
     return plan
 
 
+@deterministic()
 def train_on(
     towers: Towers,
     histories: Sequences,
