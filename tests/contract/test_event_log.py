@@ -225,7 +225,7 @@ def test_a_closed_log_takes_nothing(log):
 
 
 def test_a_reader_sees_batches_whole_or_not_at_all(url, log):
-    done = threading.Event()
+    begun, done = threading.Event(), threading.Event()
     torn: list[int] = []
     reads: list[int] = []
 
@@ -234,12 +234,14 @@ def test_a_reader_sees_batches_whole_or_not_at_all(url, log):
         while not done.is_set():
             count = sum(1 for _ in reader.read())
             reads.append(count)
+            begun.set()
             if count % 300:
                 torn.append(count)
         reader.close()
 
     thread = threading.Thread(target=reading)
     thread.start()
+    assert begun.wait(30)
     for n in range(12):
         log.append([b"%d" % n * 50] * 300)
     done.set()
