@@ -5,16 +5,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from penchant.errors import BundleMismatch
 from training.catalogue import Catalogue
 from training.data.dataset import Dataset
 from training.deterministic import deterministic
 from training.retrieval.co_visitation import count_co_visitation
+from training.retrieval.encoders import encoder_type
+from training.retrieval.losses import LOSSES, log_chance
 from training.retrieval.popular import content_neighbours, fresh_rows, popularity
 from training.retrieval.recipe import RetrievalRecipe
 from training.retrieval.sequences import Sequences, batches, epoch_windows, padded, sequences
-from training.retrieval.softmax import catalogue_loss, sampled_loss
 from training.retrieval.spectral import spectral_vectors
 from training.retrieval.tower import Towers
 from training.retrieval.trained import TrainedRetrieval
@@ -75,9 +77,7 @@ def epochs(histories: Sequences, items: int, recipe: RetrievalRecipe, share: flo
 
 def position_flop(items: int, recipe: RetrievalRecipe) -> int:
     """Operations of matrix products that one place of a window costs, forward and backward."""
-    scored = items if items <= recipe.full_softmax_to else recipe.negatives
-    length = recipe.history_length
-    return 6 * (recipe.blocks * (12 * recipe.dim**2 + 2 * length * recipe.dim) + scored * recipe.dim)
+    return 6 * (encoder_type(recipe.encoder).multiplications(recipe) + recipe.scored(items) * recipe.dim)
 
 
 def fresh_towers(catalogue: Catalogue, histories: Sequences, recipe: RetrievalRecipe, seed: int) -> Towers:
@@ -90,9 +90,17 @@ def fresh_towers(catalogue: Catalogue, histories: Sequences, recipe: RetrievalRe
 
 
 def start_from(towers: Towers, catalogue: Catalogue, warm: TowerWeights) -> NDArray[np.bool_]:
-    """Take over every weight; ids by item key, so that the catalogues may differ. Which rows [N+1] had a learned id."""
+    """Take over every weight; ids by item key, so that the catalogues may differ. Which rows [N+1] had a learned id.
+
+    Raises BundleMismatch where the weights are another encoder's.
+    """
     state = {name: torch.from_numpy(value.copy()) for name, value in warm.state.items() if name != "ids_ND"}
-    towers.load_state_dict(state, strict=False)
+    missing = towers.load_state_dict(state, strict=False).missing_keys
+    if missing != ["ids_ND"]:
+        raise BundleMismatch(
+            f"the older model has no weights for {', '.join(missing)}: it is of another encoder than "
+            f"{towers.recipe.encoder!r}, so fit anew"
+        )
     old_keys = warm.keys[1:]
     place = np.minimum(np.searchsorted(old_keys, catalogue.keys), max(len(old_keys) - 1, 0))
     shared = (old_keys[place] == catalogue.keys) if len(old_keys) else np.zeros(len(catalogue.keys), np.bool_)
@@ -131,13 +139,14 @@ def train_on(
         return
     optimiser = torch.optim.AdamW(towers.parameters(), rate * recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step / len(plan), recipe.decay_from))
-    log_chance = _log_chance(histories, rows)
+    chances = log_chance(histories, rows)
+    loss_of = LOSSES[recipe.loss]
     towers.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)
         for step, (starts, ends) in enumerate(plan):
             window = padded(histories, starts, ends, int((ends - starts).max()))
-            loss = _loss(towers, torch.from_numpy(window), log_chance)
+            loss = loss_of(towers, torch.from_numpy(window), chances)
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(towers.parameters(), 1.0)
@@ -149,37 +158,3 @@ def train_on(
 def _rate(done: float, decay_from: float) -> float:
     """Share of the learning rate: a short rise, level, then linearly to 0."""
     return min(1.0, (done + 1e-3) / 0.02, (1.0 - done) / (1.0 - decay_from))
-
-
-def _log_chance(histories: Sequences, rows: int) -> Tensor:
-    """Log probability with which a row is drawn as a negative: half by its events, half evenly; row 0 never."""
-    counts = np.bincount(histories.rows, minlength=rows).astype(np.float64)
-    chance = 0.5 * counts / max(counts.sum(), 1.0) + 0.5 / max(rows - 1, 1)
-    chance[0] = 0.0
-    return torch.from_numpy(np.log(np.maximum(chance, 1e-30)).astype(np.float32))
-
-
-def _loss(towers: Towers, window_BL: Tensor, log_chance_N: Tensor) -> Tensor:
-    """Mean cross-entropy of each next item, over the whole catalogue or, where that is large, a sample of it."""
-    recipe = towers.recipe
-    keep = (torch.rand(len(log_chance_N), 1) >= recipe.id_dropout).float()
-    if len(log_chance_N) - 1 <= recipe.full_softmax_to:
-        vectors = towers.item_vectors(keep)
-        states, targets = _next_items(towers, window_BL, vectors)
-        return catalogue_loss(states, vectors, targets)
-    # Only the rows of the batch and the negatives are embedded, so that a step's cost does not grow with the catalogue.
-    drawn = torch.multinomial(log_chance_N.exp(), recipe.negatives, replacement=True)
-    rows, place = torch.unique(
-        torch.cat([torch.zeros(1, dtype=torch.int64), window_BL.flatten(), drawn]), return_inverse=True
-    )
-    vectors = towers.item_vectors(keep, rows)
-    window_BL = place[1 : 1 + window_BL.numel()].view_as(window_BL)
-    states, targets = _next_items(towers, window_BL, vectors)
-    return sampled_loss(states, vectors, targets, place[-len(drawn) :], log_chance_N[drawn])
-
-
-def _next_items(towers: Towers, window_BL: Tensor, vectors_ND: Tensor) -> tuple[Tensor, Tensor]:
-    """States [P, D] and the items [P] that came next, of every place that is no padding."""
-    history, target = window_BL[:, :-1], window_BL[:, 1:]
-    counted = (history > 0) & (target > 0)
-    return towers.encode(history, vectors_ND)[counted], target[counted]

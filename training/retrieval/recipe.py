@@ -8,13 +8,20 @@ from typing import Any
 class RetrievalRecipe:
     """What fit_retrieval needs to know. Work is counted in floating-point operations, so equal data trains equally."""
 
+    encoder: str = "sasrec"
+    """One of training.retrieval.encoders.ENCODERS."""
     dim: int = 64
     blocks: int = 2
+    """Layers of the encoder, as it counts them."""
     heads: int = 2
     dropout: float = 0.3
     id_dropout: float = 0.1
     """Share of items that a step knows by their content alone, so that the content tower stands alone."""
     history_length: int = 100
+    loss: str = "softmax"
+    """One of training.retrieval.losses.LOSSES."""
+    gbce_calibration: float = 0.75
+    """Of the loss gbce: how much of the overconfidence that few negatives make is taken back."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     decay_from: float = 0.4
@@ -31,13 +38,19 @@ class RetrievalRecipe:
     min_epochs: int = 2
     max_epochs: int = 60
     full_softmax_to: int = 4000
-    """Items up to which the softmax runs over the whole catalogue; beyond, over `negatives` sampled ones."""
+    """Items up to which the loss softmax runs over the whole catalogue; beyond, it is sampled_softmax."""
     negatives: int = 1024
+    """Rows drawn for a batch, where the loss does not take the whole catalogue."""
     followers: int = 1000
     """Co-visitation keeps this many followers of an item, the strongest."""
     neighbours: int = 30
     popular: int = 200
     fresh: int = 100
+
+    def scored(self, items: int) -> int:
+        """Of so many items, those that the loss scores at each place."""
+        whole = self.loss == "softmax" and items <= self.full_softmax_to
+        return items if whole else self.negatives
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, for the manifest."""

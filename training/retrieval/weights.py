@@ -12,6 +12,8 @@ from penchant.errors import BundleMismatch
 from penchant.types import Keys
 
 _STATE = "state:"
+_ENCODERS_OWN = ("blocks.", "last_norm.")
+"""Names of the transformer's weights in bundles written before there were other encoders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,14 @@ class TowerWeights:
         """Back from write(). Raises BundleMismatch for another file."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                state = {name.removeprefix(_STATE): file[name] for name in file.files if name.startswith(_STATE)}
+                state = {_named(name): file[name] for name in file.files if name.startswith(_STATE)}
                 return cls(state, file["keys"], file["learned"])
         except (OSError, ValueError, KeyError) as error:
             raise BundleMismatch(
                 f"{path} holds no tower weights ({error}): train with `python -m training fit`"
             ) from None
+
+
+def _named(stored: str) -> str:
+    name = stored.removeprefix(_STATE)
+    return f"encoder.{name}" if name.startswith(_ENCODERS_OWN) else name

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from training.catalogue import Catalogue, build_catalogue
 from training.data.dataset import Dataset
@@ -77,10 +78,11 @@ def test_an_item_known_by_content_alone_lands_near_its_kind(toy_trained: Trained
         assert (vectors[own] @ vector).mean() > (vectors[other] @ vector).mean() + 0.1
 
 
-def test_the_sampled_softmax_learns_the_walk_as_well(
-    toy: Dataset, toy_before: np.ndarray, toy_catalogue: Catalogue, tiny_recipe: RetrievalRecipe
+@pytest.mark.parametrize("loss", [{"full_softmax_to": 10}, {"loss": "sampled_softmax"}, {"loss": "gbce"}])
+def test_the_sampled_losses_learn_the_walk_as_well(
+    loss: dict, toy: Dataset, toy_before: np.ndarray, toy_catalogue: Catalogue, tiny_recipe: RetrievalRecipe
 ) -> None:
-    recipe = replace(tiny_recipe, full_softmax_to=10, negatives=30, max_epochs=30)
+    recipe = replace(tiny_recipe, negatives=30, max_epochs=30, **loss)
     trained = fit_retrieval(toy, toy_catalogue, toy_before, recipe, 1)
     assert hits(trained, toy, toy_before, sources=("two_tower",)) > 0.7
 
