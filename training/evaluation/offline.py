@@ -27,7 +27,7 @@ from penchant.types import Mask, Matrix, Rows, Vector
 from training.data.dataset import Dataset
 from training.data.split import Split, history_mask
 from training.evaluation.baselines import best_of, first_allowed, popular_orders
-from training.evaluation.ease import EaseModel, fit_ease, too_large
+from training.evaluation.classical import CLASSICAL, ClassicalModel
 from training.evaluation.metrics import LIST_LENGTH, Lists, ndcg, ranks
 from training.evaluation.protocol import (
     TENANT,
@@ -39,7 +39,7 @@ from training.evaluation.protocol import (
 )
 
 MASKS = ("masked", "unmasked")
-SYSTEMS = ("ranked", "retrieval", "co_visitation", "popularity", "ease", "trees")
+SYSTEMS = ("ranked", "retrieval", "co_visitation", "popularity", *CLASSICAL, "trees")
 MAX_CANDIDATES = 500
 """Candidates ranked for one slate: the front door's default."""
 _CHUNK = 256
@@ -123,15 +123,16 @@ def evaluate_offline(
     """
     count = len(targets)
     present, missing = [], {}
-    ease: EaseModel | None = None
     for system in systems:
         reason = _unavailable(system, bundle, dataset)
         if reason is None:
             present.append(system)
         else:
             missing[system] = reason
-    if "ease" in present:
-        ease = fit_ease(_interactions(bundle.table, dataset, split))
+    classical: dict[str, ClassicalModel] = {}
+    if CLASSICAL.keys() & set(present):
+        interactions = _interactions(bundle.table, dataset, split)
+        classical = {system: CLASSICAL[system].fit(interactions) for system in present if system in CLASSICAL}
     slates: Slates = {
         mask: {s: np.zeros((count, LIST_LENGTH), np.int64) for s in present if s != "popularity"} for mask in MASKS
     }
@@ -147,8 +148,8 @@ def evaluate_offline(
                     for window, order in enumerate(orders):
                         rows = first_allowed(order, query.allowed[mask])
                         popular[mask][window][query.place, : len(rows)] = rows
-        if ease is not None:
-            _add_ease(slates, ease, chunk, bundle.table.row_count)
+        if classical:
+            _add_classical(slates, classical, chunk, bundle.table.row_count)
         progress(len(chunk))
     if "popularity" in present:
         target_rows = bundle.table.rows_of(targets.item_keys).astype(np.int64)
@@ -163,8 +164,8 @@ def _unavailable(system: str, bundle: OpenBundle, dataset: Dataset) -> str | Non
         return "the bundle holds no ranker"
     if system == "trees" and bundle.trees is None:
         return "the bundle holds no trees"
-    if system == "ease":
-        return too_large(len(dataset.user_ids), bundle.table.bundle_rows)
+    if system in CLASSICAL:
+        return CLASSICAL[system].left_out(len(dataset.user_ids), bundle.table.bundle_rows)
     return None
 
 
@@ -302,16 +303,17 @@ def _interactions(table: ItemTable, dataset: Dataset, split: Split) -> sparse.cs
     return matrix
 
 
-def _add_ease(slates: Slates, ease: EaseModel, chunk: list[Query], row_count: int) -> None:
+def _add_classical(slates: Slates, classical: dict[str, ClassicalModel], chunk: list[Query], row_count: int) -> None:
     lengths = [len(query.seen_rows) for query in chunk]
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     seen = np.concatenate([query.seen_rows for query in chunk])
     histories = sparse.csr_matrix((np.ones(len(seen), np.float32), seen, indptr), shape=(len(chunk), row_count))
-    scores = ease.scores(histories)
-    for mask in MASKS:
-        allowed = np.stack([query.allowed[mask] for query in chunk])
-        lists = top_lists(np.where(allowed, scores, -np.inf))
-        slates[mask]["ease"][[query.place for query in chunk]] = lists
+    places = [query.place for query in chunk]
+    allowed = {mask: np.stack([query.allowed[mask] for query in chunk]) for mask in MASKS}
+    for system, model in classical.items():
+        scores = model.scores(histories)
+        for mask in MASKS:
+            slates[mask][system][places] = top_lists(np.where(allowed[mask], scores, -np.inf))
 
 
 def top_lists(scores_TN: Matrix) -> Lists:

@@ -13,6 +13,7 @@ from penchant.features import UserFeatures
 from penchant.ids import key
 from training.data.dataset import Dataset
 from training.data.split import split
+from training.evaluation.classical import CLASSICAL
 from training.evaluation.metrics import LIST_LENGTH, ndcg, ranks
 from training.evaluation.offline import MASKS, Slates, evaluate_offline, open_bundle, top_k, top_lists
 from training.evaluation.protocol import TargetSet, target_set, timelines
@@ -34,7 +35,7 @@ def test_every_system_gives_full_lists_without_repeats(walks: Dataset, published
     slates, missing, targets = run(walks, published_bundle("time-split"), "time-split")
     assert set(missing) == {"trees"}
     for mask in MASKS:
-        assert set(slates[mask]) == {"ranked", "retrieval", "co_visitation", "popularity", "ease"}
+        assert set(slates[mask]) == {"ranked", "retrieval", "co_visitation", "popularity", *CLASSICAL}
         for lists in slates[mask].values():
             assert lists.shape == (len(targets), LIST_LENGTH)
             for row in lists:
