@@ -66,7 +66,9 @@ class Book:
         """Back from write(). Raises BundleMismatch for another file."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                columns = {n: file[n].astype(np.int64) if n in _COMPACT else file[n] for n in _COLUMNS}
+                columns = {n: file[n].astype(np.int64) if n in _COMPACT else file[n] for n in _COLUMNS if n in file}
+                # Books of before places were kept do not say them.
+                columns.setdefault("positions", np.full(columns["rows"].shape, -1, np.int16))
                 statistics = RequestStatistics(**{n: file[f"statistics.{n}"] for n in _STATISTICS})
                 return cls(Samples(statistics=statistics, **columns), file["keys"], file["features"])
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -109,8 +111,8 @@ def concatenated(parts: Sequence[Samples]) -> Samples:
 
 def _widened(array: NDArray[Any], samples: Samples, width: int, name: str) -> NDArray[Any]:
     """A column of candidates [R, C, ...] filled up to the width; any other as it is."""
-    if name not in ("rows", "retrieval", "pair_dense", "weights", "labels"):
+    if name not in ("rows", "retrieval", "pair_dense", "weights", "labels", "positions"):
         return array
     lack = width - samples.rows.shape[1]
-    filler = np.nan if name == "labels" else 0
+    filler = {"labels": np.nan, "positions": -1}.get(name, 0)
     return np.pad(array, [(0, 0), (0, lack), *([(0, 0)] * (array.ndim - 2))], constant_values=filler)

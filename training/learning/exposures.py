@@ -192,7 +192,7 @@ def samples_of(
     known = {}
     for i, (shown, labels) in enumerate(zip(found.slates, outcomes_of(found, tasks), strict=True)):
         rows, first = np.unique(stage.table.rows_of(shown.item_keys).astype(np.int64), return_index=True)
-        known[i] = [Known(rows[rows > 0], labels[first][rows > 0], 0)]
+        known[i] = [Known(rows[rows > 0], labels[first][rows > 0], 0, first[rows > 0].astype(np.int16))]
     return [fill(stage, moments(found, stage), known, len(tasks), recipe, False, seed)]
 
 

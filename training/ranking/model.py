@@ -1,7 +1,7 @@
-"""The ranker: candidates attend to the user's history, a cross network, and a head a task.
+"""The ranker: candidates read the user's history, what is known of both meets, and a head a task.
 
-DCN v2 (Wang et al., WWW 2021) over what is known of the user, the candidate and both; target attention (Zhou et al.,
-DIN, KDD 2018) as a dot product, so that the history's part is computed once a request.
+Which network does each is the recipe's choice (training/ranking/networks); what standardises, the blend's residual and
+what is exported are the same for all.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from penchant.features import FeatureSchema
 from penchant.ranking import HISTORY_SIGNALS
 from penchant.retrieval.features import RETRIEVAL_FEATURES
 from penchant.types import Matrix
+from training.ranking.networks import cross_of, heads_of, history_of
+from training.ranking.networks.cross import Pairs
+from training.ranking.networks.position import PositionBias
 from training.ranking.recipe import RankingRecipe
 from training.ranking.statistics import BOUND, LOG_SHARES, SPREAD_FLOOR
 
-_MASKED = -1e9
 _BLEND = RETRIEVAL_FEATURES.index("blend")
 _TYPES = max(t.code for t in EVENT_TYPES.values()) + 1
-
-
 _AGAIN = 4
 """Numbers that say how the user acted on the candidate itself."""
 
@@ -75,19 +75,6 @@ def task_scores(outputs: Outputs, logits: Matrix) -> Matrix:
     return np.concatenate([logits[..., :1], tasks], axis=-1).astype(np.float32)
 
 
-class Cross(nn.Module):
-    """x0 * (U V x) + x: one low-rank layer of DCN v2."""
-
-    def __init__(self, width: int, rank: int) -> None:
-        super().__init__()
-        self.down = nn.Linear(width, rank, bias=False)
-        self.up = nn.Linear(rank, width)
-
-    def forward(self, x0: Tensor, x: Tensor) -> Tensor:
-        """Both [..., width]."""
-        return torch.as_tensor(x0 * self.up(self.down(x)) + x)
-
-
 class Member(nn.Module):
     """One model of the ensemble."""
 
@@ -99,24 +86,19 @@ class Member(nn.Module):
         self.types = nn.Embedding(_TYPES, dim)
         self.signals = nn.Linear(len(HISTORY_SIGNALS), dim)
         self.positions = nn.Parameter(torch.zeros(recipe.history, dim))
-        self.asks = nn.Linear(dim, dim)
-        self.keys = nn.Linear(dim, dim)
+        self.history = history_of(recipe)
+        # After the history's own draws: a seed then gives what it has always given.
         nn.init.normal_(self.types.weight, std=0.02)
         user, dense = len(schema.user_dense_names), len(schema.item_dense_names) + len(RETRIEVAL_FEATURES)
         dense += len(schema.pair_dense_names)
         self.again = nn.Embedding(_TYPES, _AGAIN)
-        width = user + 2 * dense + len(LOG_SHARES) + 3 * dim + 2 + _AGAIN
+        width = user + 2 * dense + len(LOG_SHARES) + dim + self.history.width + 1 + _AGAIN
         self.drop = nn.Dropout(recipe.dropout)
-        self.crosses = nn.ModuleList(Cross(width, recipe.cross_rank) for _ in range(recipe.cross_layers))
-        self.deep = nn.Sequential(
-            nn.Linear(width, recipe.hidden), nn.ReLU(), nn.Dropout(recipe.dropout),
-            nn.Linear(recipe.hidden, recipe.hidden // 2), nn.ReLU(),
-        )  # fmt: skip
-        self.head = nn.Linear(width + recipe.hidden // 2, 1 + tasks)
+        self.cross = cross_of(recipe, width, user + self.history.user_width)
+        self.heads = heads_of(recipe, self.cross.width, 1 + tasks)
         # At first the order is retrieval's: the heads say nothing, the blend alone counts.
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
         self.log_blend = nn.Parameter(torch.tensor(0.5))
+        self.position = PositionBias(recipe.position_correction, tasks) if corrects(recipe) else None
 
     def forward(self, items_ND: Tensor, batch: Batch, features: Tensor, user: Tensor, blend: Tensor) -> Tensor:
         """Logits [R, C, 1 + T]; items_ND is self.items of what is known of the items."""
@@ -127,10 +109,8 @@ class Member(nn.Module):
         seen = seen + self.positions[-rows.shape[1] :]
         mine = nn.functional.embedding(batch.rows, items_ND)
         known = (rows > 0)[:, None, :]
-        affinity = self.asks(mine) @ self.keys(seen).transpose(1, 2) / self.recipe.dim**0.5
-        weight = affinity.masked_fill(~known, _MASKED).softmax(dim=-1) * known.any(dim=-1, keepdim=True)
-        attended = weight @ seen
-        closest = affinity.masked_fill(~known, 0.0).amax(dim=-1, keepdim=True)
+        past = self.history.encode(seen, known)
+        found = self.history.read(past, mine)
         # How lately the user acted on the candidate itself, 1 for the newest item, 0 for never; and how, just now:
         # who has clicked is about to buy, who has bought is not.
         steps = torch.arange(rows.shape[1], 0, -1, dtype=torch.float32)
@@ -143,20 +123,21 @@ class Member(nn.Module):
                 user[:, None, :].expand(-1, count, -1),
                 features,
                 self.drop(mine),
-                attended,
-                mine * attended,
-                closest,
+                *found,
                 repeated,
                 again,
             ],
             dim=-1,
         )
-        x = x0
-        for cross in self.crosses:
-            x = cross(x0, x)
-        out = self.head(torch.cat([self.drop(x), self.deep(x0)], dim=-1))
+        pairs = Pairs(x0, torch.cat([user, self.history.summary(past)], dim=-1), mine)
+        out = self.heads(self.cross(pairs))
         engage = out[..., :1] + self.log_blend.exp() * blend[..., None]
         return torch.cat([engage, out[..., 1:]], dim=-1)
+
+
+def corrects(recipe: RankingRecipe) -> bool:
+    """Whether places on slates are learned beside the ranker."""
+    return recipe.position_correction != "none"
 
 
 class RankerModel(nn.Module):

@@ -1,7 +1,15 @@
 """The recipe of ranking: every number its training takes, sized by the data."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
+
+from penchant.errors import ConfigError
+
+Attention = Literal["target", "din", "transformer", "none"]
+Cross = Literal["dcn", "mlp", "neumf"]
+Heads = Literal["shared", "mmoe"]
+PositionCorrection = Literal["none", "additive", "examined"]
+_CHOICES = {"attention": Attention, "cross": Cross, "heads": Heads, "position_correction": PositionCorrection}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,27 @@ class RankingRecipe:
     trees: int = 150
     leaves: int = 15
     tree_rows: int = 300_000
+    attention: Attention = "target"
+    """How candidates read the history: training/ranking/networks says what each is, here and below."""
+    attention_heads: int = 2
+    """Of the transformer; they share `dim`."""
+    cross: Cross = "dcn"
+    heads: Heads = "shared"
+    experts: int = 4
+    """Of mmoe."""
+    position_correction: PositionCorrection = "none"
+    """What the place on a slate does is learned beside the ranker, and left out where it serves."""
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in get_args(choices):
+                raise ConfigError(
+                    f"ranking recipe: {name} is {getattr(self, name)!r}: one of {', '.join(get_args(choices))}"
+                )
+        if self.dim % self.attention_heads:
+            raise ConfigError(
+                f"ranking recipe: attention_heads is {self.attention_heads}: it must divide dim, {self.dim}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, for the manifest."""

@@ -67,6 +67,8 @@ class Samples:
     """[R] the place of what the user did next; -1 where it was not proposed, or the request is a slate."""
     labels: Matrix
     """[R, C, T] the data set's tasks; NaN where nothing is known."""
+    positions: NDArray[np.int16]
+    """[R, C] the place on the slate from 0 where one was shown; -1 elsewhere."""
 
     def __len__(self) -> int:
         return len(self.events)
@@ -86,11 +88,15 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of some rows at a moment: labels [K, T]; chosen is the row that was done next, 0 for none."""
+    """What is known of some rows at a moment: labels [K, T]; chosen is the row that was done next, 0 for none.
+
+    positions [K]: the places on the slate they were shown at; None where they were not.
+    """
 
     rows: NDArray[np.int64]
     labels: Matrix
     chosen: int
+    positions: NDArray[np.int16] | None = None
 
 
 def collect(
@@ -154,7 +160,7 @@ def _labelled(
 ) -> dict[int, list[Known]]:
     """What is known at each moment, by its event."""
     item_rows = table.rows_of(keys(TENANT, dataset.item_ids)).astype(np.int64)
-    items = dataset.events.items
+    items, places = dataset.events.items, dataset.events.slate_positions
     found: dict[int, list[Known]] = {}
     by_target = np.full((len(targets), len(tasks)), np.nan, np.float32)
     for t, task in enumerate(tasks):
@@ -172,7 +178,8 @@ def _labelled(
         bounds = np.cumsum([len(s) for s in slates])[:-1]
         for slate, some in zip(slates, np.split(labels, bounds), strict=True):
             rows, first = np.unique(item_rows[items[slate]], return_index=True)
-            found.setdefault(int(slate[0]), []).append(Known(rows, some[first], 0))
+            shown_at = None if places is None else places[slate[first]]
+            found.setdefault(int(slate[0]), []).append(Known(rows, some[first], 0, shown_at))
     return found
 
 
@@ -261,6 +268,7 @@ def _empty(stage: Stage, count: int, width: int, tasks: int) -> Samples:
         ),
         chosen=np.full(count, -1, np.int64),
         labels=np.full((count, width, tasks), np.nan, np.float32),
+        positions=np.full((count, width), -1, np.int16),
     )
 
 
@@ -310,8 +318,11 @@ def _add(
         for name in ("rows", "retrieval", "pair_dense"):
             getattr(samples, name)[at, size : size + len(found)] = more[name]
         size += len(found)
-    for row, values in zip(known.rows[informed], known.labels[informed], strict=True):
-        samples.labels[at, :size][samples.rows[at, :size] == row] = values
+    places = np.full(len(known.rows), -1, np.int16) if known.positions is None else known.positions
+    for row, values, place in zip(known.rows[informed], known.labels[informed], places[informed], strict=True):
+        here = samples.rows[at, :size] == row
+        samples.labels[at, :size][here] = values
+        samples.positions[at, :size][here] = place
 
 
 def _inputs(stage: Stage, moment: Moment, candidates: Candidates) -> Inputs:
@@ -331,7 +342,7 @@ def _kept(
     rest = np.flatnonzero(~stays)
     drawn = rng.choice(rest, min(recipe.drawn_negatives, len(rest)), replace=False)
     weights = np.ones(len(rows), np.float32)
-    weights[drawn] = len(rest) / len(drawn)
+    weights[drawn] = len(rest) / max(len(drawn), 1)
     stays[drawn] = True
     kept = np.flatnonzero(stays)
     return kept, weights[kept]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from penchant.features import FeatureSchema
 from penchant.types import Matrix
 from training.deterministic import deterministic
-from training.ranking.model import Batch, Outputs, RankerModel, Scale
+from training.ranking.model import Batch, Member, Outputs, RankerModel, Scale
 from training.ranking.recipe import RankingRecipe
 from training.ranking.samples import Samples
 from training.ranking.statistics import SPREAD_FLOOR
@@ -22,6 +22,8 @@ from training.ranking.warm import RankerWeights
 Progress = Callable[[float], None]
 _MASKED = -1e9
 _JUDGED_AT_ONCE = 16
+_PLACES_RATE = 10
+"""How much faster than the rest the effects of places learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +183,14 @@ def _train_member(
     net = model.ensemble[member]
     decayed = [p for p in net.parameters() if p.ndim >= 2]
     others = [p for p in net.parameters() if p.ndim < 2]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        recipe.learning_rate,
-    )
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if net.position is not None:
+        # A handful of numbers that have far to go, and no reason to stay small.
+        places = list(net.position.parameters())
+        groups[0]["params"] = [p for p in decayed if all(p is not place for place in places)]
+        rate = _PLACES_RATE * recipe.learning_rate
+        groups.append({"params": places, "weight_decay": 0.0, "lr": rate})
+    optimiser = torch.optim.AdamW(groups, recipe.learning_rate)
     steps = max(recipe.epochs * -(-len(train) // recipe.batch_requests), 1)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min(1.0, step / 100 + 0.01) * (1 - step / steps)
@@ -200,7 +206,7 @@ def _train_member(
             for start in range(0, len(order), recipe.batch_requests):
                 index = order[start : start + recipe.batch_requests]
                 logits = model(batch_of(train, features_NF, index), member)
-                loss = _loss(logits, train, train_labels, index, is_number)
+                loss = _loss(net, logits, train, train_labels, index, is_number)
                 if not loss.requires_grad:
                     continue  # nothing of the batch was chosen or is labelled
                 optimiser.zero_grad(set_to_none=True)
@@ -219,12 +225,17 @@ def _train_member(
 
 
 def _loss(
-    logits: Tensor, samples: Samples, labels: Matrix, index: NDArray[np.int64], is_number: Sequence[bool]
+    net: Member, logits: Tensor, samples: Samples, labels: Matrix, index: NDArray[np.int64], is_number: Sequence[bool]
 ) -> Tensor:
+    """The labels are of what was shown, so they are held against the logits as observed there."""
     weights = torch.from_numpy(samples.weights[index])
     chosen = torch.from_numpy(samples.chosen[index])
     found = chosen >= 0
-    loss = task_loss(logits[..., 1:], torch.from_numpy(labels[index]), weights, is_number)
+    tasks = logits[..., 1:]
+    if net.position is not None:
+        observed = net.position(tasks, torch.from_numpy(samples.positions[index].astype(np.int64)))
+        tasks = torch.where(torch.tensor(is_number), tasks, observed)
+    loss = task_loss(tasks, torch.from_numpy(labels[index]), weights, is_number)
     if bool(found.any()):
         loss = loss + listwise(logits[found][..., 0], weights[found], chosen[found])
     return loss
@@ -250,6 +261,7 @@ def logits_of(
     return np.concatenate(parts)
 
 
+@torch.no_grad()
 def validation_loss(
     model: RankerModel,
     samples: Samples,
@@ -257,13 +269,13 @@ def validation_loss(
     index: NDArray[np.int64],
     features_NF: Matrix,
     is_number: Sequence[bool],
-    member: int | None = None,
+    member: int,
 ) -> float:
     """Listwise loss plus the tasks' over whole candidate lists; infinite without any, so that the last epoch stays."""
     if len(index) == 0:
         return float("inf")
     logits = torch.from_numpy(logits_of(model, samples, features_NF, member, index))
-    return float(_loss(logits, samples, labels, index, is_number))
+    return float(_loss(model.ensemble[member], logits, samples, labels, index, is_number))
 
 
 def _outputs(

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from penchant.errors import BundleMismatch
 from training.ranking.model import Outputs, Scale
 
+_EARLIER = {"asks": "history.asks", "keys": "history.keys", "crosses": "cross.layers", "deep": "cross.deep",
+            "head": "heads.head"}  # fmt: skip
+"""How parts of a member were called before they could be chosen, and are called now."""
 _MEMBERS, _SCALE, _OUTPUTS, _NUMBERS = "members:", "scale:", "outputs:", "numbers:"
 
 
@@ -44,7 +47,7 @@ class RankerWeights:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             return cls(
-                _part(arrays, _MEMBERS),
+                {_named_now(name): value for name, value in _part(arrays, _MEMBERS).items()},
                 Scale(**_part(arrays, _SCALE)),
                 Outputs(**_part(arrays, _OUTPUTS)),
                 tuple(arrays["tasks"].tolist()),
@@ -58,3 +61,9 @@ class RankerWeights:
 
 def _part(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
     return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def _named_now(name: str) -> str:
+    """Of a member's parameter, "0.asks.weight": its name in a file of now."""
+    member, part, *rest = name.split(".")
+    return ".".join([member, _EARLIER.get(part, part), *rest])

@@ -114,3 +114,19 @@ def test_value_tasks_are_known_of_rated_items_alone(tiny: "Tiny", whole: Samples
     assert (known == ~np.isnan(rating)).all()
     assert ((rating[known] >= 4) == (like[known] == 1)).all()
     assert (known.sum(axis=1) <= 1).all()
+
+
+def test_what_was_shown_says_at_which_place(tiny: "Tiny", whole: Samples) -> None:
+    events, item_keys = tiny.dataset.events, tiny.stage.table.keys
+    ids = event_columns(tiny.dataset).item_keys
+    starts = {int(slate[0]): slate for slate in tiny.held.slates_train[:10]}
+    shown = [at for at in range(len(whole)) if whole.chosen[at] < 0 and int(whole.events[at]) in starts]
+    assert shown
+    for at in shown:
+        slate = starts[int(whole.events[at])]
+        place = dict(zip(ids[slate].tolist(), events.slate_positions[slate].tolist(), strict=True))
+        told = whole.positions[at] >= 0
+        assert told.any()
+        assert (told == ~np.isnan(whole.labels[at]).all(axis=1)).all()
+        for row, position in zip(whole.rows[at][told], whole.positions[at][told], strict=True):
+            assert place[int(item_keys[row])] == position
