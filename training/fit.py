@@ -42,7 +42,7 @@ from training.ranking.fit import FittedRanking, fit_ranking, write_ranking
 from training.ranking.requests import HeldBack, hold_back
 from training.ranking.samples import Stage
 from training.ranking.train import weights_of
-from training.recipes import RECIPES, Recipe, resolve
+from training.recipes import Recipe, described, resolve
 from training.retrieval.choose import Chosen, choose_settings
 from training.retrieval.fit import fit_retrieval
 from training.retrieval.trained import TrainedRetrieval
@@ -273,9 +273,12 @@ def _plain(name: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training fit", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m training fit", description=__doc__, epilog=f"recipes:\n{described()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.add_argument("--data", type=Path, required=True, help="folder with dataset.toml or MovieLens, or a file")
-    parser.add_argument("--recipe", default="default", help=f"one of {', '.join(sorted(RECIPES))}")
+    parser.add_argument("--recipe", default="default", help="one of those below")
     parser.add_argument("--bundles", type=Path, required=True, help="folder of bundles; the new one is published there")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

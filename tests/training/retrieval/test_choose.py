@@ -7,9 +7,10 @@ import numpy as np
 from penchant.retrieval import RetrievalSettings
 from training.catalogue import Catalogue
 from training.data.dataset import Dataset
-from training.retrieval.choose import _Scores, _Targets, choose_settings
+from training.retrieval.choose import choose_settings
 from training.retrieval.fit import fit_retrieval
 from training.retrieval.recipe import RetrievalRecipe
+from training.retrieval.scoring import CatalogueScores, Targets
 from training.retrieval.trained import TrainedRetrieval
 
 
@@ -22,7 +23,7 @@ def test_what_is_searched_is_what_is_served(toy_trained: TrainedRetrieval) -> No
     settings = RetrievalSettings(tower_weight=0.4, floor=1e-3, trend_weight=0.2, history_half_life=2.0, trend_window=-2)
     histories = toy_trained.histories
     starts, ends = histories.indptr[:5], histories.indptr[:5] + 6
-    scores = _Scores(toy_trained, histories, _Targets(histories.rows[ends], starts, ends))
+    scores = CatalogueScores(toy_trained, histories, Targets(histories.rows[ends], starts, ends))
     model = toy_trained.with_settings(settings).model()
     for i in range(5):
         history = histories.rows[starts[i] : ends[i]]

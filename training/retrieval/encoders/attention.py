@@ -1,7 +1,12 @@
-"""What encoders that attend share: who sees whom, and the heads."""
+"""What encoders that attend share: who sees whom, the heads, and the blocks one after another."""
+
+from collections.abc import Iterable
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from training.retrieval.encoders.base import Encoder
 
 _MASKED = -1e9
 
@@ -14,11 +19,6 @@ def visible(known_BL: Tensor) -> Tensor:
     return torch.as_tensor((visible_LL & known_BL[:, None, :]) | itself_LL)
 
 
-def as_bias(visible_BLL: Tensor) -> Tensor:
-    """What is added to the attention: nothing to what is visible, and minus everything to the rest."""
-    return torch.where(visible_BLL, 0.0, _MASKED)
-
-
 def heads_first(x_BLD: Tensor, heads: int) -> Tensor:
     """[B, L, D] as [B, heads, L, D / heads]."""
     batch, length, dim = x_BLD.shape
@@ -28,3 +28,27 @@ def heads_first(x_BLD: Tensor, heads: int) -> Tensor:
 def heads_joined(x_BHLD: Tensor) -> Tensor:
     """Back from heads_first."""
     return x_BHLD.transpose(1, 2).flatten(2)
+
+
+class AttendingEncoder(Encoder):
+    """Blocks and a last norm. A block is called with x [B, L, D], who sees whom, and whether the newest asks alone."""
+
+    positional: ClassVar[bool] = True
+
+    def __init__(self, dim: int, blocks: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.last_norm = nn.LayerNorm(dim)
+
+    def forward(self, x_BLD: Tensor, known_BL: Tensor, last_only: bool = False) -> Tensor:
+        """As Encoder.forward; with last_only the last block asks for the newest place alone."""
+        sight_BLL = self.sight(known_BL)
+        for i, block in enumerate(self.blocks):
+            newest_only = last_only and i == len(self.blocks) - 1
+            x_BLD = block(x_BLD, sight_BLL[:, -1:] if newest_only else sight_BLL, newest_only)
+        x_BLD = self.last_norm(x_BLD)
+        return torch.as_tensor(x_BLD[:, -1] if last_only else x_BLD)
+
+    def sight(self, known_BL: Tensor) -> Tensor:
+        """Who sees whom [B, L, L], as the blocks take it: what is added to the attention."""
+        return torch.where(visible(known_BL), 0.0, _MASKED)

@@ -5,13 +5,10 @@ normalised away; what was gathered is gated by the place itself, and there is no
 time between two events is not here: the tower that serves is given no times.
 """
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
-from training.retrieval.encoders.attention import heads_first, heads_joined, visible
-from training.retrieval.encoders.base import Encoder
+from training.retrieval.encoders.attention import AttendingEncoder, heads_first, heads_joined, visible
 from training.retrieval.recipe import RetrievalRecipe
 
 
@@ -53,24 +50,15 @@ class HstuBlock(nn.Module):
         return self.distance_bias[(place[length - asking :, None] - place[None, :]).clamp(min=0)]
 
 
-class HstuEncoder(Encoder):
-    """Blocks and a last norm."""
-
-    positional: ClassVar[bool] = True
+class HstuEncoder(AttendingEncoder):
+    """recipe.blocks HSTU blocks."""
 
     def __init__(self, recipe: RetrievalRecipe) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(HstuBlock(recipe) for _ in range(recipe.blocks))
-        self.last_norm = nn.LayerNorm(recipe.dim)
+        super().__init__(recipe.dim, (HstuBlock(recipe) for _ in range(recipe.blocks)))
 
-    def forward(self, x_BLD: Tensor, known_BL: Tensor, last_only: bool = False) -> Tensor:
-        """As Encoder.forward; with last_only the last block asks for the newest place alone."""
-        visible_BLL = visible(known_BL)
-        for i, block in enumerate(self.blocks):
-            newest_only = last_only and i == len(self.blocks) - 1
-            x_BLD = block(x_BLD, visible_BLL[:, -1:] if newest_only else visible_BLL, newest_only)
-        x_BLD = self.last_norm(x_BLD)
-        return torch.as_tensor(x_BLD[:, -1] if last_only else x_BLD)
+    def sight(self, known_BL: Tensor) -> Tensor:
+        """Who sees whom, as it is: there is no softmax to add anything to."""
+        return visible(known_BL)
 
     @staticmethod
     def multiplications(recipe: RetrievalRecipe) -> int:

@@ -4,13 +4,10 @@ Pre-norm, with GELU and a feed-forward of four times the width, as transformers 
 the whole catalogue it is ahead of most of what came after it (Klenitskiy and Vasilev, RecSys 2023).
 """
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
-from training.retrieval.encoders.attention import as_bias, heads_first, heads_joined, visible
-from training.retrieval.encoders.base import Encoder
+from training.retrieval.encoders.attention import AttendingEncoder, heads_first, heads_joined
 from training.retrieval.recipe import RetrievalRecipe
 
 
@@ -42,24 +39,11 @@ class Block(nn.Module):
         return torch.as_tensor(x_BLD + self.drop(self.feed(self.before_feed(x_BLD))))
 
 
-class SasRecEncoder(Encoder):
-    """Blocks and a last norm."""
-
-    positional: ClassVar[bool] = True
+class SasRecEncoder(AttendingEncoder):
+    """recipe.blocks transformer blocks."""
 
     def __init__(self, recipe: RetrievalRecipe) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(Block(recipe.dim, recipe.heads, recipe.dropout) for _ in range(recipe.blocks))
-        self.last_norm = nn.LayerNorm(recipe.dim)
-
-    def forward(self, x_BLD: Tensor, known_BL: Tensor, last_only: bool = False) -> Tensor:
-        """As Encoder.forward; with last_only the last block asks for the newest place alone."""
-        bias_BLL = as_bias(visible(known_BL))
-        for i, block in enumerate(self.blocks):
-            newest_only = last_only and i == len(self.blocks) - 1
-            x_BLD = block(x_BLD, bias_BLL[:, -1:] if newest_only else bias_BLL, newest_only)
-        x_BLD = self.last_norm(x_BLD)
-        return torch.as_tensor(x_BLD[:, -1] if last_only else x_BLD)
+        super().__init__(recipe.dim, (Block(recipe.dim, recipe.heads, recipe.dropout) for _ in range(recipe.blocks)))
 
     @staticmethod
     def multiplications(recipe: RetrievalRecipe) -> int:
