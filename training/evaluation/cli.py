@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -22,10 +23,14 @@ from training.arguments import positive
 from training.data.dataset import Dataset
 from training.data.read import read_dataset
 from training.data.split import split, targets_sha256
+from training.evaluation.background import background
+from training.evaluation.beyond import left_out, list_values, lists_summary
 from training.evaluation.door import open_door
+from training.evaluation.lists import PER_LIST
 from training.evaluation.offline import MAX_CANDIDATES, SYSTEMS, OpenBundle, evaluate_offline, open_bundle
+from training.evaluation.pairs import PAIRED_METRICS, paired_values
 from training.evaluation.protocol import TargetSet, target_set
-from training.evaluation.report import measured, paired, print_tables
+from training.evaluation.report import measured, print_tables, values_of
 from training.evaluation.through import SERVED, Served, evaluate_through
 
 
@@ -79,7 +84,11 @@ def evaluate(options: argparse.Namespace, console: Console) -> dict[str, Any]:
             served = asyncio.run(_served(options, dataset, targets, bundle, lambda done: bars.advance(bar, done)))
             slates = {mask: {**served.slates[mask], **by_system} for mask, by_system in slates.items()}
             degraded = served.degraded
-    outside = int((bundle.table.rows_of(targets.item_keys) == 0).sum())
+    table = bundle.table
+    target_rows = table.rows_of(targets.item_keys).astype(np.int64)
+    values = {mask: values_of(by_system, targets, table) for mask, by_system in slates.items()}
+    known = background(table, dataset, cut, targets, options.calibrate_by)
+    lists = {mask: list_values(by_system, target_rows, known) for mask, by_system in slates.items()}
     return {
         "dataset": dataset.name,
         "protocol": options.protocol,
@@ -93,10 +102,14 @@ def evaluate(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "bundle_seed": bundle.manifest.seed,
         "index": "the server's" if options.through else options.index,
         "targets": len(targets),
-        "targets_outside_catalogue": outside,
-        "test": measured(slates, missing, targets, bundle.table),
-        "paired": paired(slates["masked"], targets, bundle.table, options.seed),
-        "paired_unmasked": paired(slates["unmasked"], targets, bundle.table, options.seed),
+        "targets_outside_catalogue": int((target_rows == 0).sum()),
+        "test": measured(slates, missing, targets, table),
+        "paired": paired_values(values["masked"], PAIRED_METRICS, targets.users, options.seed),
+        "paired_unmasked": paired_values(values["unmasked"], PAIRED_METRICS, targets.users, options.seed),
+        "lists": {mask: lists_summary(slates[mask], lists[mask], known) for mask in slates},
+        "lists_paired": paired_values(lists["masked"], PER_LIST, targets.users, options.seed),
+        "lists_left_out": left_out(slates["masked"], known),
+        "calibrated_by": known.genre,
         "left_out": missing,
         "degraded": degraded,
     }
@@ -168,6 +181,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and of --max-targets' sample")
     parser.add_argument("--max-targets", type=positive, default=0, help="a seeded sample of whole users")
     parser.add_argument("--candidates", type=positive, default=MAX_CANDIDATES, help="candidates ranked for a slate")
+    parser.add_argument(
+        "--calibrate-by",
+        metavar="ATTRIBUTE",
+        default=None,
+        help="categorical or multi-valued item attribute of the genre calibration; without it, genre or category",
+    )
     parser.add_argument("--json-out", type=Path, default=None, help="write the JSON object to this file as well")
     return parser
 

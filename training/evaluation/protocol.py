@@ -6,6 +6,7 @@ The time split predicts each held-out history event from all that came before it
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from penchant.events import EVENT_TYPES
 from penchant.ids import keys
 from penchant.types import Keys, Times
 from training.data.dataset import Dataset
-from training.data.split import Split, targets_sha256
+from training.data.split import Split, history_mask, targets_sha256
 
 TENANT = ""
 """Data sets live in the default tenant."""
@@ -109,6 +110,48 @@ def timelines(dataset: Dataset, targets: TargetSet) -> Iterator[Timeline]:
         at = np.flatnonzero(is_target[block])
         yield Timeline(int(events.users[block[0]]), block[: at[-1] + 1], at, first)
         first += len(at)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryBefore:
+    """H history events of the users with targets, each with the first of its user's T targets that comes after it.
+
+    targets int64 [H]: places in the target set; events int64 [H]: indices into dataset.events.
+    """
+
+    targets: NDArray[np.int64]
+    events: NDArray[np.int64]
+
+
+def history_before(dataset: Dataset, targets: TargetSet) -> HistoryBefore:
+    """What every target is predicted from: what it has here, and what its user's earlier targets have (running_sums).
+
+    A target is history of the next one.
+    """
+    events = dataset.events
+    wanted = np.zeros(len(dataset.user_ids), np.bool_)
+    wanted[targets.users] = True
+    mine = np.flatnonzero(wanted[events.users])
+    mine = mine[np.lexsort((events.order[mine], events.times[mine], events.users[mine]))]
+    is_target = np.zeros(len(events), np.bool_)
+    is_target[targets.events] = True
+    target_at = np.flatnonzero(is_target[mine])
+    history_at = np.flatnonzero(history_mask(dataset)[mine])
+    following = np.searchsorted(target_at, history_at, side="right")
+    before = following < len(target_at)
+    following, history = following[before], mine[history_at[before]]
+    own = targets.users[following] == events.users[history]
+    return HistoryBefore(following[own], history[own])
+
+
+def running_sums(values_T: NDArray[Any], users_T: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Sums of values [T, ...] over a user's targets up to and with each; users stand together, as in a TargetSet."""
+    sums = np.cumsum(values_T, axis=0, dtype=np.float64)
+    if len(users_T) == 0:
+        return sums
+    starts = np.flatnonzero(np.append(True, users_T[1:] != users_T[:-1]))
+    before = np.concatenate([np.zeros((1, *sums.shape[1:])), sums])[starts]
+    return np.asarray(sums - np.repeat(before, np.diff(np.append(starts, len(users_T))), axis=0))
 
 
 def user_attributes(dataset: Dataset, user: int) -> dict[str, str]:

@@ -8,19 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from penchant.item_table import ItemTable
-from training.evaluation.bootstrap import paired_intervals
-from training.evaluation.metrics import METRICS, Lists, per_target, ranks, summary
+from training.evaluation.lists import LIST_METRICS
+from training.evaluation.metrics import METRICS, Lists, PerTarget, per_target, ranks, summary
+from training.evaluation.pairs import PAIRED_METRICS
 from training.evaluation.protocol import TargetSet
-
-PAIRS = (
-    ("ranked", "retrieval"),
-    ("ranked", "trees"),
-    ("ranked", "popularity"),
-    ("retrieval", "popularity"),
-    ("retrieval", "co_visitation"),
-    ("retrieval", "ease"),
-)
-PAIRED_METRICS = ("ndcg@10", "hr@10")
 
 
 def measured(
@@ -35,22 +26,10 @@ def measured(
     return found
 
 
-def paired(
-    slates: Mapping[str, Lists], targets: TargetSet, table: ItemTable, seed: int
-) -> dict[str, dict[str, list[float]]]:
-    """95 % intervals of the difference between systems, by bootstrap over users, for PAIRS that both ran."""
+def values_of(slates: Mapping[str, Lists], targets: TargetSet, table: ItemTable) -> dict[str, dict[str, PerTarget]]:
+    """Metrics that are a mean over targets, one value a target, by system."""
     rows = table.rows_of(targets.item_keys).astype(np.int64)
-    values = {system: per_target(ranks(lists, rows)) for system, lists in slates.items()}
-    differences = {
-        (f"{a}_minus_{b}", metric): values[a][metric] - values[b][metric]
-        for a, b in PAIRS
-        if a in values and b in values
-        for metric in PAIRED_METRICS
-    }
-    found: dict[str, dict[str, list[float]]] = {}
-    for (name, metric), (low, high) in paired_intervals(differences, targets.users, seed).items():
-        found.setdefault(name, {})[metric] = [low, high]
-    return found
+    return {system: per_target(ranks(lists, rows)) for system, lists in slates.items()}
 
 
 def print_tables(result: Mapping[str, Any], console: Console) -> None:
@@ -68,6 +47,12 @@ def print_tables(result: Mapping[str, Any], console: Console) -> None:
     for name, by_metric in result["paired"].items():
         intervals.add_row(name.replace("_", " "), *(f"[{low:+.4f}, {high:+.4f}]" for low, high in by_metric.values()))
     console.print(intervals)
+    beyond = Table("system, masked", *LIST_METRICS, title="what the lists are like")
+    for system, found in result["lists"]["masked"].items():
+        beyond.add_row(system, *("-" if found[m] is None else f"{found[m]:.4f}" for m in LIST_METRICS))
+    console.print(beyond)
+    for metric, reason in result["lists_left_out"].items():
+        console.print(f"{metric} left out: {reason}", highlight=False)
     for system, reason in result["left_out"].items():
         console.print(f"{system} left out: {reason}")
     if result["targets_outside_catalogue"]:
