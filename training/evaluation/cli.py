@@ -31,6 +31,7 @@ from training.evaluation.offline import MAX_CANDIDATES, SYSTEMS, OpenBundle, eva
 from training.evaluation.pairs import PAIRED_METRICS, paired_values
 from training.evaluation.protocol import TargetSet, target_set
 from training.evaluation.report import measured, print_tables, values_of
+from training.evaluation.segments import BANDS, bands, by_age, by_band, segmented
 from training.evaluation.through import SERVED, Served, evaluate_through
 
 
@@ -110,6 +111,13 @@ def evaluate(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "lists_paired": paired_values(lists["masked"], PER_LIST, targets.users, options.seed),
         "lists_left_out": left_out(slates["masked"], known),
         "calibrated_by": known.genre,
+        "segments": {
+            "user": segmented(values["masked"], by_age(known.history), targets.users, options.seed),
+            "item": segmented(values["masked"], by_band(target_rows, known.interactions), targets.users, options.seed),
+        },
+        "items_by_band": dict(
+            zip(BANDS, np.bincount(bands(known.interactions)[1:], minlength=4).tolist(), strict=True)
+        ),
         "left_out": missing,
         "degraded": degraded,
     }

@@ -53,6 +53,15 @@ def print_tables(result: Mapping[str, Any], console: Console) -> None:
     console.print(beyond)
     for metric, reason in result["lists_left_out"].items():
         console.print(f"{metric} left out: {reason}", highlight=False)
+    for kind, segments in result["segments"].items():
+        names = [name for name, found in segments.items() if found["targets"]]
+        parts = Table(
+            "ndcg@10, masked", *(f"{name.replace('_', ' ')} ({segments[name]['targets']})" for name in names),
+            title=f"targets by {'their users’ history' if kind == 'user' else 'their items’ popularity'}",
+        )  # fmt: skip
+        for system in result["lists"]["masked"]:
+            parts.add_row(system, *(f"{segments[name]['test'][system]['ndcg@10']:.4f}" for name in names))
+        console.print(parts)
     for system, reason in result["left_out"].items():
         console.print(f"{system} left out: {reason}")
     if result["targets_outside_catalogue"]:

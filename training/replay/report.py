@@ -12,11 +12,10 @@ from rich.table import Table
 from training.evaluation.bootstrap import paired_intervals, ratio_interval
 from training.evaluation.metrics import PerTarget, per_target, ranks
 from training.evaluation.protocol import TargetSet
+from training.evaluation.segments import AGES, by_age
 from training.replay.play import SYSTEMS, Played
 
 METRICS = ("hr@10", "ndcg@10", "mrr")
-AGES = {"first": (1, 1), "2_to_5": (2, 5), "6_to_20": (6, 20), "more": (21, 1 << 62)}
-"""User ages: which event of its user a target is, first and last of each class."""
 _POINTS = 40
 
 
@@ -37,8 +36,7 @@ def measured(
                 "targets": int(chosen.sum()),
                 **{m: _mean(values[system][m][chosen]) for m in METRICS},
             }
-            for name, (first, last) in AGES.items()
-            for chosen in [(played.ages >= first) & (played.ages <= last)]
+            for name, chosen in by_age(played.ages - 1).items()
         }
         result[system] = means
     others = [s for s in SYSTEMS if s != "live"]
