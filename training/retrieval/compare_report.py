@@ -10,8 +10,8 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot
 from rich.console import Console
-from rich.table import Table
 
+from penchant.text_table import text_table
 from training.retrieval.measure import MASKS, METRICS
 
 
@@ -24,27 +24,29 @@ def cpu_s(run: Mapping[str, Any], system: str) -> float:
 
 
 def print_tables(result: Mapping[str, Any], console: Console) -> None:
-    """One table a mask: every run's systems, and the baselines; then the intervals."""
+    """One table a mask: the baselines, and every run's systems; then the intervals."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     for mask in MASKS:
-        title = f"{result['dataset']}, {result['protocol']}, {mask}: {result['targets']} targets, exact search"
-        table = Table("recipe", "seed", "share", "system", "CPU s", *METRICS, title=title)
-        for system, found in result["baselines"][mask].items():
-            table.add_row(system, "", "", "", "", *(f"{found[m]:.4f}" for m in METRICS))
+        rows = [(system, "", "", "", "", *_told(found)) for system, found in result["baselines"][mask].items()]
         for run in result["runs"]:
+            what = (run["recipe"], str(run["seed"]), f"{run['share']:g}")
             for system, found in run["test"][mask].items():
-                if system == "co_visitation":
-                    continue
-                table.add_row(
-                    run["recipe"], str(run["seed"]), f"{run['share']:g}", system.replace("_", ", "),
-                    f"{cpu_s(run, system):.0f}", *(f"{found[m]:.4f}" for m in METRICS),
-                )  # fmt: skip
+                if system != "co_visitation":
+                    rows.append((*what, system.replace("_", ", "), f"{cpu_s(run, system):.0f}", *_told(found)))
         if result["runs"]:
-            found = result["runs"][-1]["test"][mask]["co_visitation"]
-            table.add_row("co_visitation", "", "", "", "", *(f"{found[m]:.4f}" for m in METRICS))
-        console.print(table)
+            rows.append(("co_visitation", "", "", "", "", *_told(result["runs"][-1]["test"][mask]["co_visitation"])))
+        say(f"\n{result['dataset']}, {result['protocol']}, {mask}: {result['targets']} targets, exact search")
+        say(text_table(("model", "seed", "share", "stage", "CPU s", *METRICS), rows))
     for name, by_metric in result["paired"].items():
         told = ", ".join(f"{metric} [{low:+.4f}, {high:+.4f}]" for metric, (low, high) in by_metric.items())
-        console.print(f"{name.replace('_minus_', ' less ')}, second stage blended, 95 %: {told}")
+        say(f"{name.replace('_minus_', ' less ')}, second stage blended, masked, 95 %: {told}")
+
+
+def _told(found: Mapping[str, float]) -> list[str]:
+    return [f"{found[metric]:.4f}" for metric in METRICS]
 
 
 def plot_curve(result: Mapping[str, Any], path: Path) -> None:
