@@ -74,7 +74,6 @@ test: env
 	$(BIN)/python -m pytest $(TESTS)
 
 learning: env
-	@rm -rf .penchant/learning
 	@$(BIN)/python -m training.learning.experiment --out .penchant/learning --plot .penchant/learning.png $(ARGS)
 
 storm: env

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from penchant.ids import keys
 from penchant.ranking import slate_score
-from penchant.types import Matrix
+from penchant.types import Matrix, Rows
 from training.data.dataset import Dataset
 from training.evaluation.bootstrap import paired_interval
 from training.evaluation.metrics import ndcg
@@ -26,6 +26,8 @@ class Observed:
 
     ndcg: NDArray[np.float64]
     """[T] NDCG@10 of the served order."""
+    retrieval: NDArray[np.float64]
+    """[T] NDCG@10 of the order that retrieval proposed."""
     scores: Matrix
     """[T, K] of the K best candidates, best first; NaN where there are fewer."""
     user_dense: Matrix
@@ -66,7 +68,7 @@ def observe(
     """Ask a bundle, as it is served, for a slate before each target."""
     count = len(targets)
     target_rows = bundle.table.rows_of(targets.item_keys).astype(np.int64)
-    found = np.zeros(count)
+    found, proposed = np.zeros(count), np.zeros(count)
     scores = np.full((count, K), np.nan, np.float32)
     dense = np.zeros((count, len(bundle.schema.user_dense_names)), np.float32)
     for chunk in chunks(queries(bundle, dataset, targets)):
@@ -79,14 +81,19 @@ def observe(
             if bundle.ranker is not None:
                 given = slate_score(bundle.ranker(inputs), bundle.manifest.tasks, bundle.manifest.task_weights)
             best = top_k(given, K)
-            rows = candidates.rows[best].astype(np.int64)
-            place = np.flatnonzero((rows == target_rows[query.place]) & (rows > 0))
-            rank = np.array([place[0] + 1 if len(place) else 0])
-            found[query.place] = ndcg(rank, K)[0]
+            wanted = target_rows[query.place]
+            found[query.place] = _gain(candidates.rows[best], wanted)
+            proposed[query.place] = _gain(candidates.rows[:K], wanted)
             scores[query.place, : len(best)] = given[best]
             dense[query.place] = inputs["user_dense"][0]
         progress(len(chunk))
-    return Observed(found, scores, dense)
+    return Observed(found, proposed, scores, dense)
+
+
+def _gain(rows: Rows, wanted: int) -> float:
+    """NDCG@K of one list in which one row is wanted; 0 where that is not in the catalogue."""
+    place = np.flatnonzero((rows[:K] == wanted) & (rows[:K] > 0))
+    return float(ndcg(np.array([place[0] + 1 if len(place) else 0]), K)[0])
 
 
 def judge(

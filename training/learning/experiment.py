@@ -8,9 +8,9 @@ ratio over users, and CPU by os.times.
 
 import argparse
 import json
-import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from penchant.bundle import current
-from penchant.errors import ConfigError, PenchantError
+from penchant.errors import PenchantError
 from penchant.event_log import open_event_log
 from penchant.log_record import RECORD_VERSION
 from penchant.v1 import event_pb2, log_pb2
@@ -37,6 +37,7 @@ from training.fit import fit
 from training.learning.budget import UpdateBudget
 from training.learning.contest import observe, target_set_of
 from training.learning.journal import Journal
+from training.learning.kept import Kept, cpu_s
 from training.learning.reading import LogFollower
 from training.learning.update import run_update
 from training.progress import Tell, shown
@@ -44,6 +45,8 @@ from training.recipes import RECIPES, resolve
 
 SYSTEMS = ("learned", "retrained", "frozen")
 _BATCH = 5000
+_SETTINGS = ("users", "items", "events", "days", "share", "updates", "seed", "recipe")
+"""What the world and the fits depend on."""
 
 
 @dataclass(slots=True)
@@ -57,6 +60,8 @@ class Point:
     verdict: str
     users: NDArray[np.int64]
     ndcg: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    retrieval: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Of the order that retrieval proposed."""
 
     def to_json(self) -> dict[str, Any]:
         """For the last line."""
@@ -64,6 +69,7 @@ class Point:
             "events": self.events, "targets": len(self.users), "published": self.published, "verdict": self.verdict,
             "learned_cpu_s": round(self.learned_cpu_s, 2), "retrained_cpu_s": round(self.retrained_cpu_s, 2),
             **{f"{name}_ndcg@10": round(float(values.mean()), 5) for name, values in self.ndcg.items()},
+            **{f"{name}_retrieval_ndcg@10": round(float(v.mean()), 5) for name, v in self.retrieval.items()},
         }  # fmt: skip
 
 
@@ -86,55 +92,84 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace, console: Console, tell: Tell) -> dict[str, Any]:
-    """The JSON object of one experiment; everything it makes lies below options.out."""
+    """The JSON object of one experiment; what it makes lies below options.out, and what is there is not redone."""
     out: Path = options.out
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(f"--out {out} is not empty: name a folder that is not there yet")
+    kept = Kept.open({name: getattr(options, name) for name in _SETTINGS}, out)
     settings = GeneratorSettings(
         users=options.users, items=options.items, events=options.events, days=options.days, seed=options.seed
     )
-    generate(settings, out / "data", lambda acts: None)
+    made = 0
+
+    def told_acts(acts: int) -> None:
+        nonlocal made
+        made += acts
+        tell("generate", made / options.events)
+
+    kept.once("data", lambda folder: generate(settings, folder, told_acts))
     dataset = read_dataset(out / "data")
     cuts = _cuts(len(dataset.events), options.share, options.updates)
-    base = first(dataset, cuts[0])
-    cpu = _cpu()
-    bundles = out / "bundles"
-    fit(base, resolve(options.recipe, base), bundles, options.seed, "none", _prefixed(tell, "first fit: "))
-    first_cpu = _cpu() - cpu
-    console.print(f"fitted {cuts[0]:,} events in {first_cpu:.0f} s of CPU", highlight=False)
+
+    def fitted(name: str, events: int) -> float:
+        known = first(dataset, events)
+        recipe = resolve(options.recipe, known)
+        told = _prefixed(tell, f"{name}: ")
+        cpu = kept.once(name, lambda folder: fit(known, recipe, folder, options.seed, "none", told))
+        console.print(f"{name}: {events:,} events in {cpu:.0f} s of CPU", highlight=False)
+        return cpu
+
+    first_cpu = fitted("first", cuts[0])
+    retrained_cpu = {
+        i: 0.0 if options.skip_retrain else fitted(f"retrained-{i}", cuts[i + 1]) for i in range(options.updates)
+    }
+    points = learn(options, dataset, cuts, retrained_cpu, console, tell)
+    return _result(options, len(dataset.events), first_cpu, points)
+
+
+def learn(
+    options: argparse.Namespace,
+    dataset: Dataset,
+    cuts: Sequence[int],
+    retrained_cpu: Mapping[int, float],
+    console: Console,
+    tell: Tell,
+) -> list[Point]:
+    """Slice by slice from the first fit on, always anew; each bundle is asked about the slice that follows."""
+    out: Path = options.out
+    bundles = out / "learned"
+    for folder in (bundles, out / "log"):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(out / "first", bundles)
     frozen = open_bundle(_published(bundles))
-    journal = Journal(base)
+    journal = Journal(first(dataset, cuts[0]))
     follower = LogFollower(str(out / "log"))
     points = []
     for i in range(options.updates):
         start, end, after = cuts[i : i + 3]
         write_log(dataset, np.arange(start, end), out / "log", start == cuts[0])
-        cpu = _cpu()
+        cpu = cpu_s()
         follower.read(journal)
+        read_cpu = cpu_s() - cpu
         done = run_update(
             journal.view(), bundles, options.budget, options.seed, i, journal.position, tell=_prefixed(tell, f"{i}: ")
         )
-        learned_cpu = _cpu() - cpu
-        whole = first(dataset, end)
-        cpu = _cpu()
-        retrained = out / f"retrained-{i}"
-        if not options.skip_retrain:
-            fit(whole, resolve(options.recipe, whole), retrained, options.seed, "none", _prefixed(tell, f"{i} anew: "))
-        retrained_cpu = _cpu() - cpu
+        learned_cpu = cpu_s() - cpu
         targets = _targets(dataset, np.arange(end, after), options.targets, options.seed)
         point = Point(
-            end, learned_cpu, retrained_cpu, done.published, done.verdict.reason if done.verdict else done.reason,
+            end, learned_cpu, retrained_cpu[i], done.published, done.verdict.reason if done.verdict else done.reason,
             targets.users,
         )  # fmt: skip
         opened = {"learned": open_bundle(_published(bundles)), "frozen": frozen}
         if not options.skip_retrain:
-            opened["retrained"] = open_bundle(_published(retrained))
+            opened["retrained"] = open_bundle(_published(out / f"retrained-{i}"))
         for name in SYSTEMS:
             if name in opened:
-                point.ndcg[name] = observe(opened[name], first(dataset, after), targets).ndcg
+                observed = observe(opened[name], first(dataset, after), targets)
+                point.ndcg[name], point.retrieval[name] = observed.ndcg, observed.retrieval
         points.append(point)
-        console.print(json.dumps({**point.to_json(), "cpu_by_step": done.cpu_by_step}), highlight=False, soft_wrap=True)
-    return _result(options, len(dataset.events), first_cpu, points)
+        steps = {"read the log": round(read_cpu, 3), **done.cpu_by_step}
+        console.print(json.dumps({**point.to_json(), "cpu_by_step": steps}), highlight=False, soft_wrap=True)
+    follower.close()
+    return points
 
 
 def first(dataset: Dataset, count: int) -> Dataset:
@@ -190,12 +225,15 @@ def _cuts(events: int, share: float, updates: int) -> list[int]:
 
 def _result(options: argparse.Namespace, events: int, first_cpu: float, points: Sequence[Point]) -> dict[str, Any]:
     users = np.concatenate([point.users for point in points])
-    pooled = {name: np.concatenate([p.ndcg[name] for p in points]) for name in SYSTEMS if name in points[0].ndcg}
+    names = [name for name in SYSTEMS if name in points[0].ndcg]
+    pooled = {name: np.concatenate([p.ndcg[name] for p in points]) for name in names}
+    proposed = {name: np.concatenate([p.retrieval[name] for p in points]) for name in names}
     learned_cpu = float(np.mean([point.learned_cpu_s for point in points]))
     result: dict[str, Any] = {
         "events": events, "acts": options.events, "users": options.users, "items": options.items,
         "seed": options.seed, "recipe": options.recipe, "updates": len(points), "targets": len(users),
         "ndcg@10": {name: round(float(values.mean()), 5) for name, values in pooled.items()},
+        "retrieval_ndcg@10": {name: round(float(values.mean()), 5) for name, values in proposed.items()},
         "cpu_s": {"first_fit": round(first_cpu, 2), "update": round(learned_cpu, 2)},
         "points": [point.to_json() for point in points],
     }  # fmt: skip
@@ -218,11 +256,6 @@ def _published(bundles: Path) -> Path:
     return folder
 
 
-def _cpu() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
 def _prefixed(tell: Tell, prefix: str) -> Tell:
     return lambda step, done: tell(prefix + step, done)
 
@@ -232,7 +265,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m training.learning.experiment", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, help="folder for data, log and bundles; not there yet")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of data, log and bundles; a run that broke off goes on there"
+    )
     parser.add_argument("--users", type=int, default=2000)
     parser.add_argument("--items", type=int, default=3000)
     parser.add_argument("--events", type=int, default=100_000, help="acts; exposures come on top")

@@ -22,6 +22,24 @@ def test_learning_on_is_compared_with_training_anew(tmp_path: Path, capsys: pyte
     assert 0 < result["cpu_s"]["update"] < result["cpu_s"]["retrain"]
     assert plot.stat().st_size > 0
 
+    # The same again learns anew and trains nothing a second time.
+    fits = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.json")}
+    assert len(fits) == 4
+    assert main(["--out", str(tmp_path / "out"), *SMALL, "--targets", "60"]) == 0
+    again = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert again["ndcg@10"] == result["ndcg@10"]
+    assert again["cpu_s"]["retrain"] == result["cpu_s"]["retrain"]
+    kept = {path: path.stat().st_mtime_ns for path in fits if path.stem != "experiment"}
+    assert kept.items() <= fits.items()
+
+
+def test_a_folder_with_another_experiment_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "experiment.json").write_text(json.dumps({"users": 5}))
+    assert main(["--out", str(tmp_path), *SMALL]) == 2
+    said = capsys.readouterr().err
+    assert "holds an experiment with" in said
+    assert "users 5" in said
+
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "there").write_text("something")
