@@ -135,10 +135,14 @@ def resources_of(resources: list[Resource]) -> Iterator[str]:
             )
             if scratch > quantity(needs["limits"]["ephemeral-storage"]):
                 yield f"{_name(owner)}: its emptyDirs may outgrow its ephemeral-storage limit"
-    for volume in named(resources, "Deployment", "recommender")["spec"]["template"]["spec"]["volumes"]:
-        cap = tables(resources)["recommender"]["exposure_bytes"]
-        if volume["name"] == "exposures" and quantity(volume["emptyDir"]["sizeLimit"]) < 1.25 * cap:
-            yield "recommender: the exposure log may outgrow its volume, and the pod would be evicted"
+    recommender = named(resources, "Deployment", "recommender")["spec"]
+    claim = named(resources, "PersistentVolumeClaim", "penchant-exposures")["spec"]["resources"]["requests"]["storage"]
+    cap = 1.25 * tables(resources)["recommender"]["exposure_bytes"]
+    if quantity(claim) < 4 * recommender["replicas"] * cap:
+        yield "recommender: the exposure logs, those of pods that are gone included, may outgrow their claim"
+    (mount,) = (m for m in recommender["template"]["spec"]["containers"][0]["volumeMounts"] if m["name"] == "exposures")
+    if mount.get("subPathExpr") != "$(POD_NAME)":
+        yield "recommender: pods share one folder of exposures, and a log has one writer"
     redis = named(resources, "StatefulSet", "redis")["spec"]["template"]["spec"]["containers"][0]
     held = redis["args"][redis["args"].index("--maxmemory") + 1]
     if int(held.removesuffix("gb")) * 2**30 * 1.5 > quantity(redis["resources"]["limits"]["memory"]):

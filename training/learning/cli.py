@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with only_learner(options.bundles):
             learner = Learner(
                 options.log, options.exposures, options.bundles, options.data, options.recipe, options.seed,
-                options.keep_bundles, options.keep_events, say=say,
+                options.keep_bundles, options.keep_events,
+                None if options.keep_exposures_days is None else 86_400.0 * options.keep_exposures_days, say=say,
             )  # fmt: skip
             with shown(console) as tell:
                 learner.tell = tell
@@ -122,6 +123,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keep-events", type=positive, default=KEEP_EVENTS, help="newest events that are held; about 50 bytes each"
     )
+    parser.add_argument(
+        "--keep-exposures-days", type=positive, metavar="N", default=None,
+        help="remove the logs of front doors that have shown nothing for so long, once they are read; else never",
+    )  # fmt: skip
     return parser
 
 

@@ -5,6 +5,7 @@ applies: neither later events nor earlier ones that arrived later. An event belo
 recommendation_id that it echoes. A slate that no event echoes teaches nothing: nobody knows whether it was seen.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,22 @@ class ExposureJournal:
                     count += 1
         self._held = sorted(self._held, key=lambda held: held[2].as_of_us)[-MAX_SLATES:]
         return count
+
+    def remove_old(self, before_s: float) -> list[str]:
+        """Remove whole logs of processes that have written nothing since a time; the names of those removed.
+
+        Only logs in folders of their own, of which everything was read and nothing is still waiting to be joined.
+        """
+        waiting = {name for name, _, _ in self._held}
+        removed = []
+        for folder in _logs(self.folder):
+            if folder == self.folder or folder.name in waiting or folder.name not in self._read:
+                continue
+            if max(path.stat().st_mtime for path in folder.iterdir()) < before_s:
+                shutil.rmtree(folder)
+                del self._read[folder.name]
+                removed.append(folder.name)
+        return removed
 
     def forget(self, before_us: int) -> None:
         """Let go of slates from before a time."""

@@ -47,6 +47,8 @@ class Learner:
     seed: int = 0
     keep_bundles: int = 10
     keep_events: int = 4_000_000
+    keep_exposures_s: float | None = None
+    """Logs of front doors that have shown nothing for so long are removed once they are read; None: never."""
     budget: UpdateBudget = field(default_factory=UpdateBudget)
     tell: Tell = lambda step, done: None
     say: Say = lambda line: None
@@ -118,6 +120,9 @@ class Learner:
             )
         )  # fmt: skip
         self._clean()
+        if self.keep_exposures_s is not None:
+            for name in self.shown.remove_old(time.time() - self.keep_exposures_s):
+                self.say(f"removed the exposure log of {name}, which is read and old")
         return done
 
     def _save(self, mark: Checkpoint) -> None:
