@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import shlex
 import sys
 import time
 import uuid
@@ -24,10 +25,13 @@ from training.data.dataset import Dataset
 from training.data.read import read_dataset
 from training.data.split import split, targets_sha256
 from training.evaluation.background import background
+from training.evaluation.behaviour import logged_behaviour, served_behaviour
 from training.evaluation.beyond import left_out, list_values, lists_summary
 from training.evaluation.door import open_door
+from training.evaluation.heads import head_quality
 from training.evaluation.lists import PER_LIST
 from training.evaluation.offline import MAX_CANDIDATES, SYSTEMS, OpenBundle, evaluate_offline, open_bundle
+from training.evaluation.page import page_of
 from training.evaluation.pairs import PAIRED_METRICS, paired_values
 from training.evaluation.protocol import TargetSet, target_set
 from training.evaluation.report import measured, print_tables, values_of
@@ -38,9 +42,14 @@ from training.evaluation.through import SERVED, Served, evaluate_through
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status; the last line of stdout is the JSON object, everything for people goes to stderr."""
     options = _parser().parse_args(argv)
+    options.asked = sys.argv[2:] if argv is None else list(argv)
     console = Console(stderr=True)
     try:
-        _check_json_out(options.json_out)
+        for name, path in (("--json-out", options.json_out), ("--report", options.report)):
+            _check_writable(name, path)
+        if options.report and options.report.suffix not in (".html", ".htm"):
+            raise ConfigError(f"--report {options.report}: name it .html; its JSON is written beside it")
+        _check_logs(options.log, options.exposures)
         result = evaluate(options, console)
     except PenchantError as error:
         console.print(f"[red]evaluate:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
@@ -51,8 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     print_tables(result, console)
     line = json.dumps(result)
-    if options.json_out:
-        options.json_out.write_text(line + "\n")
+    for path in (options.json_out, options.report and options.report.with_suffix(".json")):
+        if path:
+            path.write_text(line + "\n")
+    if options.report:
+        options.report.write_text(page_of(result))
+        console.print(f"report: {options.report}", highlight=False)
     print(line, flush=True)
     return 0
 
@@ -85,13 +98,20 @@ def evaluate(options: argparse.Namespace, console: Console) -> dict[str, Any]:
             served = asyncio.run(_served(options, dataset, targets, bundle, lambda done: bars.advance(bar, done)))
             slates = {mask: {**served.slates[mask], **by_system} for mask, by_system in slates.items()}
             degraded = served.degraded
+        of_heads = bars.add_task("task heads", total=None)
+        heads = head_quality(
+            bundle, dataset, cut, targets, options.max_slates, options.candidates, options.seed,
+            lambda done: bars.advance(of_heads, done),
+        )  # fmt: skip
     table = bundle.table
     target_rows = table.rows_of(targets.item_keys).astype(np.int64)
     values = {mask: values_of(by_system, targets, table) for mask, by_system in slates.items()}
     known = background(table, dataset, cut, targets, options.calibrate_by)
     lists = {mask: list_values(by_system, target_rows, known) for mask, by_system in slates.items()}
     return {
+        "command": shlex.join(["python", "-m", "training", "evaluate", *options.asked]),
         "dataset": dataset.name,
+        "counts": {"users": len(dataset.user_ids), "items": len(dataset.item_ids), "events": len(dataset.events)},
         "protocol": options.protocol,
         "seed": options.seed,
         "through": options.through,
@@ -101,6 +121,9 @@ def evaluate(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "wall_s": round(time.monotonic() - wall_started, 3),
         "bundle": bundle.manifest.version,
         "bundle_seed": bundle.manifest.seed,
+        "bundle_created": bundle.manifest.created,
+        "bundle_items": bundle.manifest.item_count,
+        "recipe": bundle.manifest.recipe.get("name", ""),
         "index": "the server's" if options.through else options.index,
         "targets": len(targets),
         "targets_outside_catalogue": int((target_rows == 0).sum()),
@@ -118,6 +141,9 @@ def evaluate(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "items_by_band": dict(
             zip(BANDS, np.bincount(bands(known.interactions)[1:], minlength=4).tolist(), strict=True)
         ),
+        "heads": heads,
+        "behaviour": logged_behaviour(dataset, cut, options.seed),
+        "served": served_behaviour(options.log, options.exposures, options.seed),
         "left_out": missing,
         "degraded": degraded,
     }
@@ -162,16 +188,23 @@ def _check_targets(manifest: Manifest, found: str, data: Path) -> None:
         )
 
 
-def _check_json_out(path: Path | None) -> None:
+def _check_writable(option: str, path: Path | None) -> None:
     """Raises ConfigError where the result could not be written once it is there."""
     if path is None:
         return
     if path.is_dir():
-        raise ConfigError(f"--json-out {path} is a folder: name a file")
+        raise ConfigError(f"{option} {path} is a folder: name a file")
     if not path.parent.is_dir():
-        raise ConfigError(f"--json-out {path}: there is no folder {path.parent}; make it first")
+        raise ConfigError(f"{option} {path}: there is no folder {path.parent}; make it first")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ConfigError(f"--json-out {path} may not be written: name another file")
+        raise ConfigError(f"{option} {path} may not be written: name another file")
+
+
+def _check_logs(log: str | None, exposures: Path | None) -> None:
+    """Raises ConfigError where one of the two is missing."""
+    if (log is None) != (exposures is None):
+        given, lacks = ("--log", "--exposures") if exposures is None else ("--exposures", "--log")
+        raise ConfigError(f"{given} needs {lacks}: what was shown is in one log, what came of it in the other")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -194,6 +227,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ATTRIBUTE",
         default=None,
         help="categorical or multi-valued item attribute of the genre calibration; without it, genre or category",
+    )
+    parser.add_argument(
+        "--max-slates", type=positive, default=1000, help="held-out slates (and targets) the task heads are judged on"
+    )
+    parser.add_argument("--log", metavar="URL", default=None, help="event log of a running stack; with --exposures")
+    parser.add_argument("--exposures", type=Path, default=None, help="its exposure log: adds what came of its slates")
+    parser.add_argument(
+        "--report", metavar="FILE.html", type=Path, default=None, help="a page for people, and its JSON"
     )
     parser.add_argument("--json-out", type=Path, default=None, help="write the JSON object to this file as well")
     return parser

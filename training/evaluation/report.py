@@ -8,9 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from penchant.item_table import ItemTable
+from training.evaluation.behaviour import RATES
 from training.evaluation.lists import LIST_METRICS
 from training.evaluation.metrics import METRICS, Lists, PerTarget, per_target, ranks, summary
 from training.evaluation.pairs import PAIRED_METRICS
+from training.evaluation.probability import PROBABILITY_METRICS
 from training.evaluation.protocol import TargetSet
 
 
@@ -62,7 +64,23 @@ def print_tables(result: Mapping[str, Any], console: Console) -> None:
         for system in result["lists"]["masked"]:
             parts.add_row(system, *(f"{segments[name]['test'][system]['ndcg@10']:.4f}" for name in names))
         console.print(parts)
+    _print_heads(result["heads"], console)
+    for found in filter(None, (result["behaviour"], result["served"])):
+        rates = [f"{name} {found[name]['value']:.4f}" for name in RATES if found[name] is not None]
+        console.print(f"as logged in {found['of']}: {', '.join(rates) or 'nothing to tell'}", highlight=False)
     for system, reason in result["left_out"].items():
         console.print(f"{system} left out: {reason}")
     if result["targets_outside_catalogue"]:
         console.print(f"{result['targets_outside_catalogue']} targets are no items of the bundle: they count as misses")
+
+
+def _print_heads(heads: Mapping[str, Any], console: Console) -> None:
+    table = Table("task, system", *PROBABILITY_METRICS, title="held-out rows whose outcome is known")
+    for task, found in heads["tasks"].items():
+        for system, by_metric in found["systems"].items():
+            values = (by_metric[m] for m in PROBABILITY_METRICS)
+            table.add_row(f"{task}, {system}", *("-" if v is None else f"{v:.4f}" for v in values))
+    if heads["tasks"]:
+        console.print(table)
+    for task, reason in heads["left_out"].items():
+        console.print(f"task {task} left out: {reason}", highlight=False)
