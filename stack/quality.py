@@ -2,7 +2,7 @@
 
 A seed: fit, a stack on its bundle, `evaluate --through` its front door, and the same offline with HNSW and with exact
 search; with --replay the held-out part is played as it happened, too. Says of each seed whether the served numbers
-are the offline ones and what the index loses.
+are the offline ones and what the index loses, and leaves the report of what was served beside its JSON.
 """
 
 import argparse
@@ -67,7 +67,8 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     # Chosen now: a fit takes minutes, in which ports that were free are taken.
     layout = free_layout(run, layout.bundles, options.services, prefer=0)
     with running(layout, steps) as supervisor:
-        served = steps.run("evaluate through", *asked, "--through", layout.front_door)
+        page = options.out / f"{options.data.name}-{seed}-report.html"
+        served = steps.run("evaluate through", *asked, "--through", layout.front_door, "--report", page)
         if options.replay is not None:
             replayed = steps.run(
                 "replay", "-m", "training", "replay", "--data", options.data, "--bundles", layout.bundles, "--through",
@@ -145,7 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--services", choices=KINDS, default="standalone")
     parser.add_argument("--run", type=Path, default=ROOT / ".penchant" / "quality", help="folder of what it makes")
-    parser.add_argument("--out", type=Path, default=ROOT / ".penchant" / "quality", help="a JSON file a seed goes here")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / ".penchant" / "quality", help="a page and JSON a seed go here"
+    )
     parser.add_argument(
         "--keep", action="store_true", help="evaluate the bundles of an earlier run where there are any"
     )
