@@ -35,7 +35,7 @@ def default_protocol(dataset: Dataset) -> str:
 
 def history_mask(dataset: Dataset) -> NDArray[np.bool_]:
     """Events that enter histories, bool [E]."""
-    by_type = np.array([EVENT_TYPES[t].in_history for t in dataset.event_types])
+    by_type = np.array([EVENT_TYPES[t].in_history for t in dataset.event_types], np.bool_)
     return np.asarray(by_type[dataset.events.types] & (dataset.events.items >= 0))
 
 
