@@ -83,6 +83,8 @@ def _conversion(dataset: Dataset, part: NDArray[np.int64], shown: Impressions | 
     one = _some(shown)
     if "purchase" not in dataset.event_types:
         raise _Unknown("the data has no purchases")
+    if one.click_types == ("purchase",):
+        raise _Unknown("purchases are the only acts: ctr counts them")
     if not one.clicked.any():
         raise _Unknown("nothing that was shown was clicked")
     return share(one.purchased[one.clicked], one.users[one.clicked], seed)
@@ -161,6 +163,8 @@ def _liked(dataset: Dataset, part: NDArray[np.int64], shown: Impressions | None,
 def _some(shown: Impressions | None) -> Impressions:
     if shown is None:
         raise _Unknown("nothing tells what was shown: no impressions, no views with a slate position, no exposures")
+    if not shown.click_types:
+        raise _Unknown("no act of anybody was logged")
     return shown
 
 

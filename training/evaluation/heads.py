@@ -2,7 +2,7 @@
 
 Acts (click, purchase) are judged on held-out slates, every item shown being a row; judgements of value (rating >= 4) on
 held-out events that gave one. The user is as of just before, the scores are computed by the bundle's own sessions over
-a whole request's candidates, as in serving.
+a whole request's candidates, as in serving, before what searches and skips lift and lower.
 """
 
 from collections.abc import Callable, Iterator
@@ -72,6 +72,8 @@ def head_quality(
         left_out |= {t.name: why for t in tasks if t.kind == "act"}
     if bundle.ranker is None:
         left_out |= {t.name: "the bundle holds no ranker" for t in tasks}
+    if not tasks:
+        left_out["tasks"] = "the data set names none that the bundle predicts"
     judged = [t for t in tasks if t.name not in left_out]
     found: dict[str, Any] = {"slates": len(slates), "tasks": {}, "left_out": left_out}
     if not judged:
@@ -81,7 +83,7 @@ def head_quality(
     recipe = RankingRecipe(candidates=max_candidates)
     everything = np.ones(len(dataset.events), np.bool_)
     samples = collect(dataset, stage, events, slates, everything, tasks, recipe, True, seed, progress)
-    rows = _judged(bundle, samples, dataset, tasks)
+    rows = judged_rows(bundle, samples, dataset, tasks)
     for t, task in enumerate(tasks):
         if task in judged:
             reason = _add(found["tasks"], rows, t, task, seed)
@@ -115,7 +117,7 @@ def _in_batches(bundle: OpenBundle) -> Callable[[NDArray[np.int64]], Matrix]:
     return vectors
 
 
-def _judged(bundle: OpenBundle, samples: Samples, dataset: Dataset, tasks: list[Task]) -> Judged:
+def judged_rows(bundle: OpenBundle, samples: Samples, dataset: Dataset, tasks: list[Task]) -> Judged:
     """The rows with a known label, scored request by request."""
     names = bundle.manifest.tasks
     columns = [names.index(task.name) for task in tasks]

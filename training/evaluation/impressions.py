@@ -34,11 +34,12 @@ class Impressions:
 
 
 def click_types(dataset: Dataset) -> tuple[str, ...]:
-    """Clicks where the data has any, else every act that enters histories but purchases."""
-    history = history_mask(dataset)
-    there = np.unique(dataset.events.types[history]).tolist()
-    names = [dataset.event_types[t] for t in there if dataset.event_types[t] != "purchase"]
-    return ("click",) if "click" in names else tuple(names)
+    """Clicks where the data has any, else every act that enters histories; purchases only where nothing else is."""
+    there = np.unique(dataset.events.types[history_mask(dataset)]).tolist()
+    names = [dataset.event_types[t] for t in there]
+    if "click" in names:
+        return ("click",)
+    return tuple(name for name in names if name != "purchase") or tuple(names)
 
 
 def dataset_impressions(dataset: Dataset, part: NDArray[np.int64]) -> Impressions | None:

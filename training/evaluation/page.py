@@ -137,7 +137,7 @@ def _lists(result: Result) -> list[str]:
             f"list's shares of genres are from the user's history, 0 being the same.{by}"
         ),
         _plain_table(lists),
-        html.listed([f"{metric} is left out: {reason}" for metric, reason in result["lists_left_out"].items()]),
+        _reasons(result["lists_left_out"]),
         html.folded("95 % intervals of the differences", _paired_table(result["lists_paired"])),
         html.folded("The same with items the user has had", _plain_table(result["lists"]["unmasked"])),
     ]
@@ -205,7 +205,7 @@ def _heads(heads: Result) -> list[str]:
     if heads["tasks"]:
         curves = {task: found["reliability"] for task, found in heads["tasks"].items()}
         parts.append(html.figure(figures.reliability(curves), "Predicted and observed; the dotted line is honest"))
-    return [*parts, html.listed([f"{task} is left out: {reason}" for task, reason in heads["left_out"].items()])]
+    return [*parts, _reasons(heads["left_out"])]
 
 
 def _behaviour(found: Result, title: str) -> list[str]:
@@ -235,7 +235,7 @@ def _behaviour(found: Result, title: str) -> list[str]:
         parts.append(html.figure(figures.positions(found["by_position"]), "Click-through rate by position"))
     if found["rating"] and found["rating"]["by_value"]:
         parts.append(html.figure(figures.counts(found["rating"]["by_value"], "rating"), "Ratings given"))
-    return [*parts, html.listed([f"{said(name)} is left out: {why}" for name, why in found["left_out"].items()])]
+    return [*parts, _reasons(found["left_out"])]
 
 
 def _method(result: Result) -> list[str]:
@@ -257,7 +257,7 @@ def _method(result: Result) -> list[str]:
         html.heading("How this was measured"),
         html.preformatted(result["command"]),
         html.table(["", ""], rows, [["", "text"]] * len(rows)),
-        html.listed([f"{said(system)} is left out: {reason}" for system, reason in result["left_out"].items()]),
+        _reasons(result["left_out"]),
         html.paragraph(
             "What each number means and what a good one is: docs/evaluation.md. The same numbers as JSON lie beside "
             "this page.",
@@ -277,6 +277,14 @@ def _table(by_system: Mapping[str, Mapping[str, float | None]], metrics: tuple[s
     order = sorted(by_system, key=lambda s: -(by_system[s].get("ndcg@10") or 0.0))
     rows = [(said(s), [by_system[s][m] for m in metrics]) for s in order]
     return html.number_table("system", metrics, rows, [m in _LOWER for m in metrics])
+
+
+def _reasons(left_out: Mapping[str, str]) -> str:
+    """Why numbers are missing, a line a reason."""
+    names: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        names.setdefault(reason, []).append(said(name))
+    return html.listed([f"left out: {', '.join(some)}: {reason}" for reason, some in names.items()])
 
 
 def _ran(by_system: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,6 +95,8 @@ def test_what_a_log_does_not_tell_is_left_out_with_the_reason() -> None:
     assert "1.0 days" in short["left_out"]["retention_7d"]
     nothing = told(dataset_of([]))
     assert nothing["left_out"]["retention_7d"] == "there are no events"
-    unclicked = told(dataset_of([("ann", "a", "impression", 0, 1, 0), ("bob", "b", "purchase", 5)]))
+    rows = [("ann", "a", "impression", 0, 1, 0), ("bob", "b", "purchase", 5)]
+    unclicked = told(dataset_of([*rows, ("bob", "b", "click", 4)]))
     assert unclicked["ctr"]["value"] == 0.0
     assert "nothing that was shown was clicked" in unclicked["left_out"]["conversion"]
+    assert "purchases are the only acts" in told(dataset_of(rows))["left_out"]["conversion"]

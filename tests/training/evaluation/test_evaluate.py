@@ -109,8 +109,8 @@ def test_a_page_says_why_a_number_is_missing(run: tuple[dict[str, Any], Path]) -
     text = page_of({**result, **changed})
     for reason in (
         "no attribute &#x27;colour&#x27;",
-        "ctr is left out: there are no events",
-        "click is left out: no slates",
+        "left out: ctr: there are no events",
+        "left out: click: no slates",
     ):
         assert reason in text
 

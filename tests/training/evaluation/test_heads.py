@@ -11,9 +11,12 @@ from penchant.bundle import current
 from training.data.dataset import Dataset
 from training.data.read import read_dataset
 from training.data.split import split
-from training.evaluation.heads import head_quality
-from training.evaluation.offline import OpenBundle, open_bundle
+from training.evaluation.heads import head_quality, judged_rows
+from training.evaluation.offline import OpenBundle, chunks, inputs_of, open_bundle, queries, user_vectors
 from training.evaluation.protocol import target_set
+from training.ranking.recipe import RankingRecipe
+from training.ranking.samples import Stage, collect
+from training.ranking.tasks import outcomes, tasks_of
 
 
 @pytest.fixture(scope="module")
@@ -70,5 +73,34 @@ def test_what_cannot_be_judged_says_why(tiny: tuple[Dataset, OpenBundle]) -> Non
     assert "it takes both kinds" in judged((flat, bundle))["left_out"]["like"]
     shown = replace(dataset, events=replace(dataset.events, impressions=None))
     assert judged((shown, bundle))["left_out"]["click"] == "the data does not tell what was shown"
+    untold = replace(dataset, tasks={})
+    assert judged((untold, bundle)) == {
+        "slates": judged(tiny)["slates"], "tasks": {},
+        "left_out": {"tasks": "the data set names none that the bundle predicts"},
+    }  # fmt: skip
     without = replace(bundle, ranker=None)
     assert set(judged((dataset, without))["left_out"].values()) == {"the bundle holds no ranker"}
+
+
+def test_the_scores_are_those_that_the_same_user_is_served(tiny: tuple[Dataset, OpenBundle]) -> None:
+    dataset, bundle = tiny
+    silent = replace(dataset, events=replace(dataset.events, texts=None))
+    cut = split(silent, "time-split")
+    targets = target_set(silent, cut)
+    tasks = [task for task in tasks_of(silent) if task.name == "like"]
+    stage = Stage(bundle.schema, bundle.table, bundle.retrieval, bundle.tower)
+    everything = np.ones(len(silent.events), np.bool_)
+    samples = collect(silent, stage, targets.events, [], everything, tasks, RankingRecipe(), True, 0)
+    rows = judged_rows(bundle, samples, silent, tasks)
+    served = []
+    target_rows = bundle.table.rows_of(targets.item_keys)
+    for chunk in chunks(queries(bundle, silent, targets)):
+        for query, vector in zip(chunk, user_vectors(bundle, chunk), strict=True):
+            mask = query.allowed["masked"]
+            candidates, _ = bundle.retrieval.retrieve(query.history_rows, mask, 500, user_vector=vector)
+            scores = bundle.ranker(inputs_of(bundle, query, candidates)) if bundle.ranker else np.empty((0, 0))
+            mine = scores[candidates.rows == target_rows[query.place]]
+            served.append(float(mine[0, bundle.manifest.tasks.index("like")]) if len(mine) else np.nan)
+    given = np.array([not np.isnan(o) for o in outcomes(silent, tasks[0], targets.events, everything)])
+    expected = np.array(served)[given]
+    np.testing.assert_allclose(rows.heads[:, 0], expected[~np.isnan(expected)], rtol=1e-4)

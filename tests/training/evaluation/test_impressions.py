@@ -78,3 +78,12 @@ def test_a_folder_that_is_not_there_is_an_error_and_an_empty_log_is_not(tmp_path
     (tmp_path / "empty").mkdir()
     assert served_impressions(logs[0], tmp_path / "empty")[1] is None
     assert served_behaviour(None, None, 0) is None
+
+
+def test_slates_before_anybody_did_anything_are_impressions_without_a_rate(tmp_path: Path) -> None:
+    write(tmp_path / "log", "events", [])
+    write(tmp_path, "exposures", [slate("ann", ["a", "b"], "r1")])
+    found = served_behaviour(str(tmp_path / "log"), tmp_path / "exposures", 0)
+    assert found is not None
+    assert (found["impressions"], found["ctr"]) == (2, None)
+    assert found["left_out"]["ctr"] == "no act of anybody was logged"
