@@ -85,7 +85,8 @@ def demo(options: argparse.Namespace) -> dict[str, Any]:
         measured = steps.run(
             "evaluate", "-m", "training", "evaluate", "--data", data.folder, "--bundles", layout.bundles,
             "--protocol", prepare.protocol_of(layout.bundles), "--through", layout.front_door,
-            "--max-targets", str(options.max_targets), "--seed", str(options.seed),
+            "--max-targets", str(options.max_targets), "--seed", str(options.seed), "--max-slates", "200",
+            "--report", layout.run / "report.html",
         )  # fmt: skip
         supervisor.require_up()
     total_s = round(time.monotonic() - started, 1)
