@@ -10,6 +10,7 @@ COMMANDS = {
     "fit": ("training.fit", "train retrieval and ranking, publish a bundle"),
     "evaluate": ("training.evaluation.cli", "what a bundle is worth on the held-out part, offline or through a stack"),
     "compare": ("training.retrieval.compare", "recipes of retrieval and classical models side by side, and their cost"),
+    "cold": ("training.content.cold", "items held wholly out of training, placed by what is written of them"),
     "generate": ("training.data.generator.cli", "make a data set with a known truth"),
     "replay": ("training.replay.cli", "test, then learn: a data set's newest part through the real front door"),
     "learn": ("training.learning.cli", "follow the log: fine-tune, compare, publish what is not worse"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from penchant.content import content_vectors, tokens
+from penchant.content import CONTENT_DIM, content_vectors, tokens
 from penchant.features import FeatureSchema, ItemFeatures
 from penchant.ids import keys
 from penchant.item_table import ItemTable, TagColumn
@@ -78,7 +78,7 @@ def build_catalogue(dataset: Dataset, before: NDArray[np.int64], cut_us: int) ->
         np.concatenate([[0], np.sort(item_keys)]),
         ["", *(dataset.item_ids[i] for i in chosen)],
         row_of_item,
-        _content(dataset, chosen),
+        np.concatenate([np.zeros((1, CONTENT_DIM), np.float32), content_vectors(tokens_of(dataset, chosen))]),
         tags,
         numeric,
         _created(dataset, before, chosen, row_of_item),
@@ -129,14 +129,14 @@ def _tag_column(values: list[tuple[str, ...]]) -> TagColumn:
     return TagColumn(tuple(vocabulary), np.concatenate([[0], np.cumsum(lengths)]), codes)
 
 
-def _content(dataset: Dataset, chosen: NDArray[np.int64]) -> Matrix:
+def tokens_of(dataset: Dataset, items: NDArray[np.int64]) -> list[list[str]]:
+    """Tokens of dataset items: the words of their texts and their tags."""
     texts = dataset.items.text.values()
     tags = _tag_values(dataset)
-    vectors = content_vectors(
+    return [
         tokens([column[i] for column in texts], {name: values[i] for name, values in tags.items()})
-        for i in chosen.tolist()
-    )
-    return np.concatenate([np.zeros((1, vectors.shape[1]), np.float32), vectors])
+        for i in items.tolist()
+    ]
 
 
 def _created(

@@ -57,6 +57,11 @@ def read_latest(folder: Path) -> Dataset:
     )  # fmt: skip
 
 
+def film_lines(path: Path, columns: list[str]) -> pl.DataFrame:
+    """A file of MovieLens 1M as text. Raises DataError."""
+    return _lines(path, "::", columns).frame
+
+
 def _lines(path: Path, separator: str, columns: list[str]) -> Source:
     """A headerless file with a separator of any length, in UTF-8 or Latin-1."""
     if not path.is_file():
