@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.events import EVENT_TYPES, EventType
 from penchant.item_table import ItemTable
 from penchant.v1 import recommender_service_pb2
 from training.data.dataset import Dataset
@@ -103,7 +104,8 @@ async def _one(door: Door, dataset: Dataset, life: _Life, place: int, played: Pl
             if life.starts[life.written : at + 1].any() or len(life.frozen) == 0:
                 life.frozen = rows
             life.written = at
-            frozen = life.frozen[~np.isin(life.frozen, _acted_on(door, dataset, line, at))]
+            acted_on = [door.rows.get(dataset.item_ids[i], 0) for i in acted_on_before(dataset, line, at).tolist()]
+            frozen = life.frozen[~np.isin(life.frozen, acted_on)]
             played.slates["frozen"][place, : len(frozen)] = frozen
             retrieval = recommender_service_pb2.RANKING_RETRIEVAL
             lone, _ = await door.ask(line.user, as_of_us, token, retrieval, sources=("co_visitation",))
@@ -113,10 +115,22 @@ async def _one(door: Door, dataset: Dataset, life: _Life, place: int, played: Pl
         slots.release()
 
 
-def _acted_on(door: Door, dataset: Dataset, line: Timeline, at: int) -> list[int]:
-    """Rows of what the user has acted on before: a cached list is at least filtered."""
-    items = dataset.events.items[line.events[:at]]
-    return [door.rows.get(dataset.item_ids[i], 0) for i in items.tolist() if i >= 0]
+def acted_on_before(dataset: Dataset, line: Timeline, at: int) -> NDArray[np.int64]:
+    """Items that the front door leaves out of later slates, too: a cached list is at least filtered.
+
+    Those of acts that enter histories or hide; what was merely shown or viewed may be shown again.
+    """
+    by_type = np.array(
+        [name in EVENT_TYPES and _leaves_out(EVENT_TYPES[name]) for name in dataset.event_types], np.bool_
+    )
+    events = line.events[:at]
+    events = events[by_type[dataset.events.types[events]]]
+    items = dataset.events.items[events]
+    return np.asarray(items[items >= 0], np.int64)
+
+
+def _leaves_out(kind: EventType) -> bool:
+    return kind.in_history or kind.hides
 
 
 class _Popularity:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from training.data.dataset import Attributes, Dataset, EventTable
 from training.evaluation.bootstrap import ratio_interval
 from training.evaluation.metrics import LIST_LENGTH
-from training.evaluation.protocol import TargetSet
-from training.replay.play import SYSTEMS, Played
+from training.evaluation.protocol import TargetSet, Timeline
+from training.replay.play import SYSTEMS, Played, acted_on_before
 from training.replay.popularity import WindowedPopularity
 from training.replay.report import measured, plot, values_of
 from training.replay.sessions import GAP_US, session_starts
@@ -43,6 +43,16 @@ def test_a_datasets_own_sessions_come_before_pauses() -> None:
 def test_without_times_a_users_life_is_one_session() -> None:
     data = dataset([0, 10 * GAP_US, 20 * GAP_US], has_times=False)
     assert session_starts(data, np.arange(3)).tolist() == [True, False, False]
+
+
+def test_a_cached_list_loses_what_was_acted_on_and_keeps_what_was_only_shown() -> None:
+    data = dataset([0, 1, 2, 3, 4])
+    kinds = ["impression", "click", "view", "hide"]
+    events = replace(data.events, items=np.array([0, 1, 2, 3, 0], np.int32), types=np.array([0, 1, 2, 3, 1], np.int8))
+    data = replace(data, item_ids=["a", "b", "c", "d"], event_types=kinds, events=events)
+    line = Timeline(0, np.arange(5), np.array([4]), 0)
+    assert acted_on_before(data, line, 4).tolist() == [1, 3]
+    assert acted_on_before(data, line, 5).tolist() == [1, 3, 0]
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9)), max_size=60), st.integers(1, 30))
