@@ -7,10 +7,13 @@ import torch
 
 
 @contextmanager
-def deterministic() -> Iterator[None]:
-    """Gradients of rows read more than once add up in one order inside; on several threads last bits would differ."""
+def deterministic(warn_only: bool = False) -> Iterator[None]:
+    """Gradients of rows read more than once add up in one order inside; on several threads last bits would differ.
+
+    warn_only: an operation that has no such order is named and run.
+    """
     before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(True, warn_only=warn_only)
     try:
         yield
     finally:

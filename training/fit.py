@@ -7,12 +7,13 @@ first and sees everything before the cut.
 
 import argparse
 import json
+import os
 import re
 import shutil
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +30,12 @@ from penchant.events import EVENT_TYPES
 from penchant.features import FeatureSchema
 from penchant.policy import read_policy
 from training.catalogue import Catalogue, build_catalogue, item_features
+from training.checkpoint import EVERY_S, checkpoints
 from training.data.dataset import Dataset
 from training.data.read import read_dataset
 from training.data.split import PROTOCOLS, Split, default_protocol, history_mask, split, targets_sha256
 from training.evaluation.offline import open_bundle
+from training.fingerprint import fingerprint
 from training.learning.book import Book
 from training.learning.contest import observe, target_set_of
 from training.learning.drift import REFERENCE_EVENTS, REFERENCE_TARGETS, reference_of
@@ -43,9 +46,14 @@ from training.ranking.requests import HeldBack, hold_back
 from training.ranking.samples import Stage
 from training.ranking.train import weights_of
 from training.recipes import Recipe, described, resolve
-from training.retrieval.choose import Chosen, choose_settings
+from training.retrieval.choose import Chosen, choose_settings, kept_choice
 from training.retrieval.fit import fit_retrieval
 from training.retrieval.trained import TrainedRetrieval
+from training.run import Run
+from training.workers import DEVICES, joined
+
+FIRST, SECOND = "retrieval, first stage", "retrieval, second stage"
+LOSSES = "losses.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +67,27 @@ class Fitted:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status; the last line of stdout is the JSON object, everything for people goes to stderr."""
     options = _parser().parse_args(argv)
-    console = Console(stderr=True)
     started, wall_started = time.process_time(), time.monotonic()
+    # Of several processes the first one speaks.
+    console = Console(stderr=True, quiet=int(os.environ.get("RANK", 0)) > 0)
     try:
         dataset = read_dataset(options.data)
         recipe = resolve(options.recipe, dataset)
         protocol = options.hold_out or default_protocol(dataset)
         console.print(f"{dataset.name}: {_counted(dataset)}; {protocol}", highlight=False)
-        with shown(console) as tell:
-            weights = event_weights_of(options.policy)
-            fitted = fit(dataset, recipe, options.bundles, options.seed, protocol, tell, weights)
+        weights = event_weights_of(options.policy)
+        with joined(options.device) as workers, shown(console) as tell:
+            if not workers.leads:
+                follow(dataset, recipe, options.seed, protocol, Run(workers))
+                return 0
+            this = fingerprint(dataset, recipe, options.seed, protocol, weights, str(workers.device), workers.count)
+            with checkpoints(options.bundles, this, options.checkpoint_every, options.fresh) as kept:
+                if kept.found:
+                    console.print(
+                        f"going on from the checkpoint of {kept.found[0]!r}; --fresh starts anew", highlight=False
+                    )
+                run = Run(workers, kept, tell.note)
+                fitted = fit(dataset, recipe, options.bundles, options.seed, protocol, tell, weights, run)
     except PenchantError as error:
         console.print(f"[red]fit:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 2
@@ -94,19 +113,21 @@ def fit(
     protocol: str,
     tell: Tell = lambda step, done: None,
     event_weights: Mapping[str, float] | None = None,
+    run: Run | None = None,
 ) -> Fitted:
-    """Train both models and publish their bundle; nothing is left below `bundles` if anything fails.
+    """Train both models and publish their bundle; no part of a bundle is left below `bundles` if anything fails.
 
-    Raises ConfigError where the data set is too small to train on, BundleMismatch where an export is not what was
-    trained.
+    run: how it is carried out; what its checkpoints hold is not done again. Raises ConfigError where the data set is
+    too small to train on, BundleMismatch where an export is not what was trained.
     """
+    run = run or Run()
     cut = split(dataset, protocol)
     _check_items(dataset, cut)
     held = hold_back(dataset, cut, recipe.ranking, seed)
     schema = schema_of(dataset, np.concatenate([cut.train, cut.valid]), event_weights)
-    first, early, blend = first_stage(dataset, cut, held, schema, recipe, seed, tell)
-    ranking = fit_ranking(dataset, cut, held, first, early, schema, recipe.ranking, seed, tell)
-    second, late = second_stage(dataset, cut, schema, recipe, seed, first, tell)
+    first, early, blend = first_stage(dataset, cut, held, schema, recipe, seed, tell, run)
+    ranking = fit_ranking(dataset, cut, held, first, early, schema, recipe.ranking, seed, tell, run)
+    second, late = second_stage(dataset, cut, schema, recipe, seed, first, tell, run)
     metrics = {**ranking.metrics, "retrieval": blend.metrics}
     created = datetime.now(UTC)
     version = f"{_plain(dataset.name)}-{created:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
@@ -115,6 +136,7 @@ def fit(
         folder.mkdir(parents=True)
         tell("write the bundle", 0.0)
         models = _write(folder, dataset, cut, ranking, second, late, recipe, seed)
+        _write_losses(folder / LOSSES, first, ranking, second)
         manifest = Manifest(
             version=version, format=FORMAT, created=created.isoformat(timespec="seconds"), dataset=dataset.name,
             recipe={
@@ -137,6 +159,19 @@ def fit(
     publish(bundles, version)
     tell("write the bundle", 1.0)
     return Fitted(published, metrics)
+
+
+def follow(dataset: Dataset, recipe: Recipe, seed: int, protocol: str, run: Run) -> None:
+    """What every process but the first does: its share of the training of towers, as fit trains them."""
+    cut = split(dataset, protocol)
+    _check_items(dataset, cut)
+    held = hold_back(dataset, cut, recipe.ranking, seed)
+    first, _ = _first_towers(dataset, held, recipe, seed, _untold, run)
+    _second_towers(dataset, cut, recipe, seed, first, _untold, run)
+
+
+def _untold(step: str, done: float) -> None:
+    pass
 
 
 def _check_items(dataset: Dataset, cut: Split) -> None:
@@ -195,33 +230,64 @@ def _value_bounds(dataset: Dataset, before: NDArray[np.int64]) -> dict[str, tupl
 
 
 def first_stage(
-    dataset: Dataset, cut: Split, held: HeldBack, schema: FeatureSchema, recipe: Recipe, seed: int, tell: Tell
+    dataset: Dataset,
+    cut: Split,
+    held: HeldBack,
+    schema: FeatureSchema,
+    recipe: Recipe,
+    seed: int,
+    tell: Tell,
+    run: Run | None = None,
 ) -> tuple[TrainedRetrieval, Stage, Chosen]:
     """Retrieval on what precedes the ranking slice, its settings chosen on the validation part."""
+    run = run or Run()
+    trained, cut_us = _first_towers(dataset, held, recipe, seed, tell, run)
+    blend = kept_choice(
+        run.checkpoints.part("blend"), lambda: choose_settings(trained, dataset, cut.train, cut.valid, seed)
+    )
+    trained = trained.with_settings(blend.settings)
+    return trained, _stage(dataset, trained, trained.catalogue, held.before, schema, cut_us), blend
+
+
+def second_stage(
+    dataset: Dataset,
+    cut: Split,
+    schema: FeatureSchema,
+    recipe: Recipe,
+    seed: int,
+    first: TrainedRetrieval,
+    tell: Tell,
+    run: Run | None = None,
+) -> tuple[TrainedRetrieval, Stage]:
+    """Retrieval on everything before the cut, from the first stage on and with its settings."""
+    trained = _second_towers(dataset, cut, recipe, seed, first, tell, run or Run()).with_settings(first.settings)
+    before = np.sort(np.concatenate([cut.train, cut.valid]))
+    return trained, _stage(dataset, trained, trained.catalogue, before, schema, cut.cut_us)
+
+
+def _first_towers(
+    dataset: Dataset, held: HeldBack, recipe: Recipe, seed: int, tell: Tell, run: Run
+) -> tuple[TrainedRetrieval, int]:
+    """And the time of the newest event they know."""
     before = held.before
     if not history_mask(dataset)[before].any():
         raise ConfigError(f"{dataset.name} has no history events before the held-out part: it is too small to train on")
     cut_us = int(dataset.events.times[before].max())
-    catalogue = build_catalogue(dataset, before, cut_us)
     trained = fit_retrieval(
-        dataset, catalogue, before, recipe.retrieval, seed, progress=lambda done: tell("retrieval, first stage", done)
-    )
-    blend = choose_settings(trained, dataset, cut.train, cut.valid, seed)
-    trained = trained.with_settings(blend.settings)
-    return trained, _stage(dataset, trained, catalogue, before, schema, cut_us), blend
+        dataset, build_catalogue(dataset, before, cut_us), before, recipe.retrieval, seed,
+        progress=lambda done: tell(FIRST, done), part=run.part(FIRST),
+    )  # fmt: skip
+    return trained, cut_us
 
 
-def second_stage(
-    dataset: Dataset, cut: Split, schema: FeatureSchema, recipe: Recipe, seed: int, first: TrainedRetrieval, tell: Tell
-) -> tuple[TrainedRetrieval, Stage]:
-    """Retrieval on everything before the cut, from the first stage on and with its settings."""
+def _second_towers(
+    dataset: Dataset, cut: Split, recipe: Recipe, seed: int, first: TrainedRetrieval, tell: Tell, run: Run
+) -> TrainedRetrieval:
     before = np.sort(np.concatenate([cut.train, cut.valid]))
-    catalogue = build_catalogue(dataset, before, cut.cut_us)
-    trained = fit_retrieval(
-        dataset, catalogue, before, recipe.retrieval, seed, warm=first,
-        progress=lambda done: tell("retrieval, second stage", done),
-    ).with_settings(first.settings)  # fmt: skip
-    return trained, _stage(dataset, trained, catalogue, before, schema, cut.cut_us)
+    return fit_retrieval(
+        dataset, build_catalogue(dataset, before, cut.cut_us), before, recipe.retrieval, seed, warm=first,
+        progress=lambda done: tell(SECOND, done), part=run.part(SECOND),
+    )  # fmt: skip
 
 
 def _stage(
@@ -253,6 +319,17 @@ def _write(
     book = Book.of(ranking.train, ranking.knowledge.keys, ranking.features).thinned(BOOK_REQUESTS, (seed,))
     Warm(second.weights, weights_of(ranking.trained, ranking.knowledge.numbers), book).write(folder)
     return models
+
+
+def _write_losses(path: Path, first: TrainedRetrieval, ranking: FittedRanking, second: TrainedRetrieval) -> None:
+    """A line of JSON a step: what was trained, the step from 1, and its loss."""
+    curves: dict[str, Iterable[float]] = {FIRST: first.losses.tolist()}
+    curves |= {f"ranker, member {i}": losses for i, losses in enumerate(ranking.trained.curves, 1)}
+    curves[SECOND] = second.losses.tolist()
+    with path.open("w") as file:
+        for name, losses in curves.items():
+            for step, loss in enumerate(losses, 1):
+                file.write(json.dumps({"training": name, "step": step, "loss": loss}) + "\n")
 
 
 def _reference(folder: Path, dataset: Dataset, cut: Split) -> dict[str, Any]:
@@ -288,6 +365,12 @@ def _parser() -> argparse.ArgumentParser:
         "--hold-out", choices=PROTOCOLS, default=None,
         help="what is kept for evaluation; by default the time split where there are times, else leave-one-out",
     )  # fmt: skip
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="what towers are trained on")
+    parser.add_argument(
+        "--checkpoint-every", type=float, default=EVERY_S, metavar="SECONDS",
+        help="how much work a kill may cost: the same command goes on from the last checkpoint",
+    )  # fmt: skip
+    parser.add_argument("--fresh", action="store_true", help="without the checkpoint of an earlier process")
     return parser
 
 

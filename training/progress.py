@@ -13,40 +13,82 @@ Tell = Callable[[str, float], None]
 LINE_EVERY_S = 15.0
 
 
+class Shown:
+    """What to tell: a step's name and the share of it that is done; its loss is a note of its own."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._began: dict[str, tuple[float, float]] = {}
+        self._losses: dict[str, float] = {}
+
+    def __call__(self, step: str, done: float) -> None:
+        """Show it."""
+        self._began.setdefault(step, (self._clock(), done))
+        self.show(step, done)
+
+    def note(self, step: str, loss: float) -> None:
+        """Say the loss from now on beside the step."""
+        self._losses[step] = loss
+
+    def show(self, step: str, done: float) -> None:
+        """As the terminal allows."""
+        raise NotImplementedError
+
+    def beside(self, step: str, done: float) -> str:
+        """Loss and time left, as far as they are known."""
+        said = [f"loss {self._losses[step]:.4f}"] if step in self._losses else []
+        began_at, began = self._began[step]
+        if began < done < 1.0:
+            left_s = (self._clock() - began_at) * (1.0 - done) / (done - began)
+            said.append(f"{_duration(left_s)} left")
+        return ", ".join(said)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
 @contextlib.contextmanager
-def shown(console: Console, clock: Callable[[], float] = time.monotonic) -> Iterator[Tell]:
+def shown(console: Console, clock: Callable[[], float] = time.monotonic) -> Iterator[Shown]:
     """What to tell inside the block."""
     if not console.is_terminal:
-        yield _lines(console, clock)
+        yield _Lines(console, clock)
         return
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bars:
-        yield _bars(bars)
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[beside]}")
+    with Progress(*columns, console=console) as bars:
+        yield _Bars(bars, clock)
 
 
-def _bars(bars: Progress) -> Tell:
-    by_step: dict[str, TaskID] = {}
+class _Bars(Shown):
+    def __init__(self, bars: Progress, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self._bars = bars
+        self._by_step: dict[str, TaskID] = {}
 
-    def tell(step: str, done: float) -> None:
-        if step not in by_step:
-            by_step[step] = bars.add_task(step, total=1.0)
-        bars.update(by_step[step], completed=done)
-
-    return tell
+    def show(self, step: str, done: float) -> None:
+        if step not in self._by_step:
+            self._by_step[step] = self._bars.add_task(step, total=1.0, beside="")
+        self._bars.update(self._by_step[step], completed=done, beside=self.beside(step, done))
 
 
-def _lines(console: Console, clock: Callable[[], float]) -> Tell:
+class _Lines(Shown):
     """The first and the last of every step, and in between one in LINE_EVERY_S at most."""
-    said_at: dict[str, float] = {}
-    finished: set[str] = set()
 
-    def tell(step: str, done: float) -> None:
-        now = clock()
-        ends = done >= 1.0 and step not in finished
-        if step in finished or not (ends or step not in said_at or now - said_at[step] >= LINE_EVERY_S):
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self._console = console
+        self._said_at: dict[str, float] = {}
+        self._finished: set[str] = set()
+
+    def show(self, step: str, done: float) -> None:
+        now = self._clock()
+        ends = done >= 1.0 and step not in self._finished
+        due = step not in self._said_at or now - self._said_at[step] >= LINE_EVERY_S
+        if step in self._finished or not (ends or due):
             return
-        said_at[step] = now
+        self._said_at[step] = now
         if ends:
-            finished.add(step)
-        console.print(f"{step}: {100 * min(done, 1.0):.0f} %", highlight=False, markup=False, soft_wrap=True)
-
-    return tell
+            self._finished.add(step)
+        beside = self.beside(step, done)
+        line = f"{step}: {100 * min(done, 1.0):.0f} %{f' ({beside})' if beside else ''}"
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)

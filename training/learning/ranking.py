@@ -20,7 +20,7 @@ from training.ranking.requests import sample_of_users, slates_between
 from training.ranking.samples import Samples, Stage, collect
 from training.ranking.tasks import Task, tasks_of
 from training.ranking.train import TrainedRanker, train_ranker
-from training.retrieval.fit import Progress
+from training.retrieval.train import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from training.catalogue import Catalogue
 from training.data.dataset import Dataset
 from training.learning.budget import UpdateBudget
 from training.retrieval.co_visitation import count_co_visitation
-from training.retrieval.fit import Plan, Progress, fresh_towers, position_flop, start_from, train_on
+from training.retrieval.fit import fresh_towers, position_flop, start_from
 from training.retrieval.popular import content_neighbours, fresh_rows, popularity
 from training.retrieval.recipe import RetrievalRecipe
 from training.retrieval.sequences import Sequences, batches, epoch_windows, sequences
+from training.retrieval.train import Plan, Progress, train_on
 from training.retrieval.trained import TrainedRetrieval
 from training.retrieval.weights import TowerWeights
 

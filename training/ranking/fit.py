@@ -26,8 +26,10 @@ from training.ranking.samples import Samples, Stage, collect
 from training.ranking.tasks import ENGAGE, Task, tasks_of
 from training.ranking.train import TrainedRanker, logits_of, train_ranker
 from training.ranking.trees import fit_trees
+from training.ranking.unfinished import kept_samples
 from training.ranking.weights import choose_weights, ranks_of
 from training.retrieval.trained import TrainedRetrieval
+from training.run import Run
 
 Tell = Callable[[str, float], None]
 
@@ -55,15 +57,26 @@ def fit_ranking(
     recipe: RankingRecipe,
     seed: int,
     tell: Tell,
+    run: Run | None = None,
 ) -> FittedRanking:
-    """Replay the held-back moments through the first stage, train on them, and choose on the validation part."""
+    """Replay the held-back moments through the first stage, train on them, and choose on the validation part.
+
+    run: how it is carried out.
+    """
+    run = run or Run()
     tasks = tasks_of(dataset)
-    train = _collected(dataset, cut, stage, held.train, held.slates_train, tasks, recipe, False, seed, tell)
-    valid = _collected(dataset, cut, stage, held.valid, held.slates_valid, tasks, recipe, True, seed, tell)
+    train = kept_samples(
+        run.checkpoints.part("ranking samples"),
+        lambda: _collected(dataset, cut, stage, held.train, held.slates_train, tasks, recipe, False, seed, tell),
+    )
+    valid = kept_samples(
+        run.checkpoints.part("validation samples"),
+        lambda: _collected(dataset, cut, stage, held.valid, held.slates_valid, tasks, recipe, True, seed, tell),
+    )
     knowledge = ItemKnowledge.of(first)
     trained = train_ranker(
         train, valid, stage.table.features.base, knowledge.vectors(first.catalogue), schema, tasks, recipe, seed,
-        lambda done: tell("ranker", done),
+        lambda done: tell("ranker", done), part=run.part("ranker"),
     )  # fmt: skip
     scores = task_scores(trained.outputs, logits_of(trained.model, valid, stage.table.features.base))
     users = dataset.events.users[valid.events]

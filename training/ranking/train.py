@@ -11,13 +11,16 @@ from torch import Tensor, nn
 
 from penchant.features import FeatureSchema
 from penchant.types import Matrix
+from training.checkpoint import State
 from training.deterministic import deterministic
 from training.ranking.model import Batch, Member, Outputs, RankerModel, Scale
 from training.ranking.recipe import RankingRecipe
 from training.ranking.samples import Samples
 from training.ranking.statistics import SPREAD_FLOOR
 from training.ranking.tasks import ENGAGE, Task
+from training.ranking.unfinished import MemberTraining, UnfinishedRanker
 from training.ranking.warm import RankerWeights
+from training.run import Part
 
 Progress = Callable[[float], None]
 _MASKED = -1e9
@@ -38,6 +41,8 @@ class TrainedRanker:
     """Each member's best."""
     losses: tuple[float, ...]
     """Each member's listwise loss on the validation part, and last that of retrieval order."""
+    curves: tuple[tuple[float, ...], ...] = ()
+    """Each member's loss at every step of its training."""
 
 
 def dense_of(samples: Samples, features_NF: Matrix, index: NDArray[np.int64]) -> Matrix:
@@ -112,11 +117,14 @@ def train_ranker(
     seed: int,
     progress: Progress = lambda done: None,
     warm: RankerWeights | None = None,
+    part: Part | None = None,
 ) -> TrainedRanker:
     """features_NF: item features of the stage; known_NK: what is known of each item (embedding, content, numbers).
 
-    warm: a ranker of the same recipe, schema and tasks to start from; what standardises stays as it was there.
+    warm: a ranker of the same recipe, schema and tasks to start from; what standardises stays as it was there. Where
+    the part has a checkpoint the training goes on after the last epoch kept there, and ends in the same model.
     """
+    part = part or Part()
     is_number = [task.kind == "number" for task in tasks]
     centre, spread = _label_scale(train, is_number) if warm is None else _label_scale_of(warm.outputs)
     labels = (train.labels - centre) / spread
@@ -124,21 +132,24 @@ def train_ranker(
     model = RankerModel(recipe, schema, known_NK, scale, len(tasks), seed)
     if warm is not None:
         model.members.load_state_dict({name: torch.from_numpy(v.copy()) for name, v in warm.members.items()})
-    epochs, losses = [], []
+    kept = UnfinishedRanker(part.checkpoint)
     for i in range(recipe.members):
         rng = np.random.default_rng([seed, i])
 
         def told(done: float, member: int = i) -> None:
             progress((member + done) / recipe.members)
 
-        best, loss = _train_member(
-            model, i, train, labels, valid, (valid.labels - centre) / spread, features_NF, is_number, recipe, rng, told
-        )
-        epochs.append(best)
-        losses.append(loss)
+        if i == len(kept.done):
+            trained = _train_member(
+                model, i, train, labels, valid, (valid.labels - centre) / spread, features_NF, is_number, recipe, rng,
+                told, kept, part.note,
+            )  # fmt: skip
+            kept.member_ends(trained)
+        model.ensemble[i].load_state_dict(kept.done[i]["net"])
     model.eval()
     outputs = _outputs(model, valid if len(valid) else train, features_NF, train, is_number, centre, spread)
-    return TrainedRanker(model, outputs, (ENGAGE, *(task.name for task in tasks)), tuple(epochs), tuple(losses))
+    epochs, losses, curves = (tuple(m[name] for m in kept.done) for name in ("best_epoch", "best", "losses"))
+    return TrainedRanker(model, outputs, (ENGAGE, *(task.name for task in tasks)), epochs, losses, curves)
 
 
 def _label_scale(train: Samples, is_number: Sequence[bool]) -> tuple[Matrix, Matrix]:
@@ -178,8 +189,10 @@ def _train_member(
     recipe: RankingRecipe,
     rng: np.random.Generator,
     progress: Progress,
-) -> tuple[int, float]:
-    """Train one member in place and leave it at its best epoch; that epoch (0: untrained) and its validation loss."""
+    kept: UnfinishedRanker,
+    note: Callable[[float], None],
+) -> State:
+    """Train one member in place; its weights (net) at its best epoch (0: untrained), that epoch, and the losses."""
     net = model.ensemble[member]
     decayed = [p for p in net.parameters() if p.ndim >= 2]
     others = [p for p in net.parameters() if p.ndim < 2]
@@ -196,11 +209,11 @@ def _train_member(
         optimiser, lambda step: min(1.0, step / 100 + 0.01) * (1 - step / steps)
     )
     judged = np.linspace(0, len(valid) - 1, min(len(valid), recipe.stop_requests)).astype(np.int64)
-    best, best_epoch = validation_loss(model, valid, valid_labels, judged, features_NF, is_number, member), 0
-    state = copy.deepcopy(net.state_dict())
+    best = validation_loss(model, valid, valid_labels, judged, features_NF, is_number, member)
+    training = MemberTraining(net, optimiser, schedule, rng, best, 0, copy.deepcopy(net.state_dict()), [])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
-        for epoch in range(1, recipe.epochs + 1):
+        for epoch in range(training.take_up(kept.going) + 1, recipe.epochs + 1):
             net.train()
             order = rng.permutation(len(train))
             for start in range(0, len(order), recipe.batch_requests):
@@ -214,14 +227,14 @@ def _train_member(
                 nn.utils.clip_grad_norm_(net.parameters(), 1.0)
                 optimiser.step()
                 schedule.step()
+                training.losses.append(float(loss.detach()))
+            if training.losses:
+                note(training.losses[-1])
             progress(epoch / recipe.epochs)
             found = validation_loss(model, valid, valid_labels, judged, features_NF, is_number, member)
-            if found <= best:
-                best, best_epoch = found, epoch
-                state = copy.deepcopy(net.state_dict())
-    net.load_state_dict(state)
-    net.eval()
-    return best_epoch, best
+            training.epoch_ends(epoch, found)
+            kept.epoch_ends(training, epoch)
+    return training.result()
 
 
 def _loss(

@@ -1,5 +1,6 @@
 """The blend, chosen on events that the model has not seen, and what each source does alone."""
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from penchant.leaves import HISTORY_LENGTH
 from penchant.retrieval import RetrievalSettings
+from training.checkpoint import Checkpoint
 from training.data.dataset import Dataset
 from training.evaluation.metrics import LIST_LENGTH, hr, ndcg, ranks
 from training.retrieval.scoring import CatalogueScores, Targets
@@ -28,6 +30,16 @@ class Chosen:
 
     settings: RetrievalSettings
     metrics: dict[str, dict[str, float]]
+
+
+def kept_choice(checkpoint: Checkpoint, choose: Callable[[], Chosen]) -> Chosen:
+    """What an earlier process chose, else chosen now and kept."""
+    state = checkpoint.load()
+    if state is not None:
+        return Chosen(RetrievalSettings.from_json(json.loads(state["settings"])), json.loads(state["metrics"]))
+    chosen = choose()
+    checkpoint.save({"settings": json.dumps(chosen.settings.to_json()), "metrics": json.dumps(chosen.metrics)})
+    return chosen
 
 
 def choose_settings(

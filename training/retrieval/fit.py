@@ -1,31 +1,23 @@
 """Trains retrieval: counts first, then the towers by softmax over the catalogue."""
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from penchant.errors import BundleMismatch
 from training.catalogue import Catalogue
 from training.data.dataset import Dataset
-from training.deterministic import deterministic
 from training.retrieval.co_visitation import count_co_visitation
 from training.retrieval.encoders import encoder_type
-from training.retrieval.losses import LOSSES, log_chance
 from training.retrieval.popular import content_neighbours, fresh_rows, popularity
 from training.retrieval.recipe import RetrievalRecipe
-from training.retrieval.sequences import Sequences, batches, epoch_windows, padded, sequences
+from training.retrieval.sequences import Sequences, batches, epoch_windows, sequences
 from training.retrieval.spectral import spectral_vectors
 from training.retrieval.tower import Towers
+from training.retrieval.train import Plan, Progress, train_on
 from training.retrieval.trained import TrainedRetrieval
 from training.retrieval.weights import TowerWeights
-
-Progress = Callable[[float], None]
-"""Told the share of the training that is done, from 0 to 1."""
-Plan = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
-"""Batches of windows: the starts and ends of each into the histories' rows."""
+from training.run import Part
 
 
 def fit_retrieval(
@@ -37,11 +29,12 @@ def fit_retrieval(
     warm: TrainedRetrieval | None = None,
     cut_us: int | None = None,
     progress: Progress = lambda done: None,
+    part: Part | None = None,
 ) -> TrainedRetrieval:
     """Train on the events `index` and nothing else; equal arguments give equal models.
 
     warm: an older model of the same recipe to start from; then the budget's warm_share is enough. cut_us: where the
-    popularity windows end; the newest of the events by default.
+    popularity windows end; the newest of the events by default. part: how the training is carried out.
     """
     histories = sequences(dataset, catalogue, index)
     if cut_us is None:
@@ -54,7 +47,7 @@ def fit_retrieval(
     else:
         start_from(towers, catalogue, warm.weights)
     share = recipe.warm_share if warm is not None else 1.0
-    train_on(towers, histories, _plan(histories, rows, recipe, seed, share), recipe, seed, progress)
+    losses = train_on(towers, histories, _plan(histories, rows, recipe, seed, share), recipe, seed, progress, part=part)
     return TrainedRetrieval(
         recipe=recipe,
         catalogue=catalogue,
@@ -65,6 +58,7 @@ def fit_retrieval(
         popularity=popularity(histories, rows, cut_us, dataset.has_times, recipe.popular),
         fresh=fresh_rows(catalogue.created, recipe.fresh),
         neighbours=content_neighbours(catalogue.content, recipe.neighbours),
+        losses=losses,
     )
 
 
@@ -121,40 +115,3 @@ def _plan(histories: Sequences, rows: int, recipe: RetrievalRecipe, seed: int, s
         for places in batches(starts, ends, recipe.batch_windows, recipe.batch_positions, generator):
             plan.append((starts[places], ends[places]))
     return plan
-
-
-@deterministic()
-def train_on(
-    towers: Towers,
-    histories: Sequences,
-    plan: Plan,
-    recipe: RetrievalRecipe,
-    seed: int,
-    progress: Progress,
-    rate: float = 1.0,
-) -> None:
-    """Train the towers in place, a step a batch; rate is the share of the recipe's learning rate."""
-    rows = len(towers.ids_ND)
-    if not plan:
-        return
-    optimiser = torch.optim.AdamW(towers.parameters(), rate * recipe.learning_rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step / len(plan), recipe.decay_from))
-    chances = log_chance(histories, rows)
-    loss_of = LOSSES[recipe.loss]
-    towers.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 1)
-        for step, (starts, ends) in enumerate(plan):
-            window = padded(histories, starts, ends, int((ends - starts).max()))
-            loss = loss_of(towers, torch.from_numpy(window), chances)
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(towers.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            progress((step + 1) / len(plan))
-
-
-def _rate(done: float, decay_from: float) -> float:
-    """Share of the learning rate: a short rise, level, then linearly to 0."""
-    return min(1.0, (done + 1e-3) / 0.02, (1.0 - done) / (1.0 - decay_from))

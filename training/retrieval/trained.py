@@ -14,7 +14,7 @@ from penchant.bundle import ModelSpec
 from penchant.ids import keys
 from penchant.retrieval import CoVisitation, RetrievalModel, RetrievalSettings, exact_search
 from penchant.retrieval.index import HNSW_FROM
-from penchant.types import Keys, Matrix, Rows
+from penchant.types import Keys, Matrix, Rows, Vector
 from training.catalogue import Catalogue
 from training.evaluation.protocol import TENANT
 from training.retrieval.export import export_towers, write_index
@@ -43,6 +43,8 @@ class TrainedRetrieval:
     fresh: Rows
     neighbours: Rows
     settings: RetrievalSettings = field(default_factory=RetrievalSettings)
+    losses: Vector = field(default_factory=lambda: np.zeros(0, np.float32))
+    """Of each step of its training."""
 
     def with_settings(self, settings: RetrievalSettings) -> "TrainedRetrieval":
         """The same model with another blend."""

@@ -10,10 +10,11 @@ import torch
 from penchant.errors import ConfigError
 from training.export import export_model
 from training.retrieval.encoders import ENCODERS, encoder_type
-from training.retrieval.fit import position_flop, train_on
+from training.retrieval.fit import position_flop
 from training.retrieval.recipe import RetrievalRecipe
 from training.retrieval.sequences import Sequences
 from training.retrieval.tower import ServedUserTower, Towers
+from training.retrieval.train import train_on
 
 ITEMS = 20
 LENGTH = 12
