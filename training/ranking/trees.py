@@ -44,15 +44,10 @@ def fit_trees(
     Input features float32 [B, F], output scores [B, 1]: the probability of being chosen. None without a positive.
     Raises BundleMismatch if ONNX Runtime gives something else.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     rows, chosen, weights = tree_rows(train, features_NF, recipe.tree_rows, seed)
     if len(np.unique(chosen)) < 2:
         return None
-    model = HistGradientBoostingClassifier(
-        max_iter=recipe.trees, max_leaf_nodes=recipe.leaves, learning_rate=0.05, min_samples_leaf=50,
-        l2_regularization=1.0, early_stopping=False, random_state=seed,
-    )  # fmt: skip
+    model = booster(recipe, seed)
     model.fit(rows, chosen, sample_weight=weights)
     path = folder / file
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,6 +59,17 @@ def fit_trees(
     )
     check_parity(folder, spec, [{"features": checked}], [expected])
     return with_golden(folder, spec, {"features": checked[:16]}, expected[:16])
+
+
+def booster(recipe: RankingRecipe, seed: int, number: bool = False) -> Any:
+    """Trees that are not fitted yet, of a yes or no or of a number."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    kind = HistGradientBoostingRegressor if number else HistGradientBoostingClassifier
+    return kind(
+        max_iter=recipe.trees, max_leaf_nodes=recipe.leaves, learning_rate=0.05, min_samples_leaf=50,
+        l2_regularization=1.0, early_stopping=False, random_state=seed,
+    )  # fmt: skip
 
 
 def tree_graph(model: Any, width: int) -> onnx.ModelProto:

@@ -17,7 +17,7 @@ from training.ranking.train import TrainedRanker, train_ranker
 SCHEMA = FeatureSchema.default(has_times=True, has_values=False, item_attributes={}, user_attributes={})
 TASKS = (Task("click", "act", np.zeros(0, np.float32)),)
 RECIPE = RankingRecipe(
-    history=8, dim=8, hidden=16, cross_rank=8, members=1, epochs=12, batch_requests=32, learning_rate=8e-3, dropout=0.1
+    history=8, dim=8, hidden=16, cross_rank=8, members=1, epochs=8, batch_requests=25, learning_rate=1e-2, dropout=0.1
 )
 CHOICES = {
     "target": RECIPE,
@@ -63,7 +63,8 @@ def requests(count: int, seed: int, told_by: str = "history") -> Samples:
         from_ = own[1 - group[r]] if told_by == "history" else np.arange(1, ITEMS + 1)
         history[r, -length:] = rng.choice(from_, length)
         rows[r] = rng.choice(own[group[r]], CANDIDATES, replace=False)
-        rows[r, chosen[r]] = rng.choice(own[1 - group[r]])
+        # Not one of the history's own: that alone would tell.
+        rows[r, chosen[r]] = rng.choice(np.setdiff1d(own[1 - group[r]], history[r]))
     user = rng.normal(size=(count, len(SCHEMA.user_dense_names))).astype(np.float32)
     if told_by == "user":
         user[:, 0] = 2.0 * group - 1.0

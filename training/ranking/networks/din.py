@@ -37,6 +37,6 @@ class DinAttention(History):
         asked = mine[:, :, None, :] * self.of_product
         product = asked @ past.values.transpose(1, 2)[:, None]
         hidden = product + past.keys.transpose(1, 2)[:, None] + self.of_candidate(mine)[..., None]
-        weight = self.out(self.bend(hidden).transpose(2, 3))[..., 0] * past.known
+        weight = ((self.out.weight @ self.bend(hidden))[:, :, 0] + self.out.bias) * past.known
         attended = weight @ past.values
         return attended, mine * attended

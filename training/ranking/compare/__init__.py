@@ -1,0 +1,1 @@
+"""python -m training.ranking.compare: rankers side by side, on the very same samples."""
