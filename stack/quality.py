@@ -15,6 +15,7 @@ from typing import Any
 
 from penchant.bundle import current
 from penchant.errors import PenchantError
+from penchant.retrieval.index import HNSW_FROM
 from penchant.text_table import text_table
 from stack import prepare
 from stack.layout import KINDS, ROOT, free_layout
@@ -76,7 +77,9 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, Any]:
                 "--plot", options.out / f"{options.data.name}-{seed}-replay.png",
             )  # fmt: skip
         supervisor.require_up()
-    offline = {index: steps.run(f"evaluate {index}", *asked, "--index", index) for index in ("hnsw", "exact")}
+    # A small catalogue has no graph: what serves it then is exact search.
+    searches = {"hnsw": "hnsw" if served["bundle_items"] >= HNSW_FROM else "auto", "exact": "exact"}
+    offline = {name: steps.run(f"evaluate {name}", *asked, "--index", index) for name, index in searches.items()}
     return {
         **served,
         "seed": seed,
