@@ -10,7 +10,7 @@ from penchant.errors import ConfigError
 from training.data.read import read_dataset
 from training.evaluation.probability import auc
 from training.ranking.compare.__main__ import main
-from training.ranking.compare.collected import PARTS, Held, collected
+from training.ranking.compare.collected import PARTS, Collected, Held, collected
 from training.ranking.compare.contestants import contestants
 from training.ranking.compare.intervals import auc_interval
 from training.ranking.compare.judged import slate_ndcg
@@ -47,19 +47,24 @@ def test_every_model_is_judged_on_what_was_held_out_and_beside_the_others(
     assert gap["low"] <= gap["difference"] <= gap["high"]
 
 
-def test_samples_are_collected_once_unless_their_file_is_broken(tiny_data: Path, out: Path) -> None:
-    (out / "samples" / "valid.npz").write_bytes(b"half")
+def test_samples_are_collected_once_unless_their_file_is_broken(tiny_data: Path, tmp_path: Path) -> None:
     dataset = read_dataset(tiny_data)
-    steps: list[str] = []
     recipe = resolve("tiny", dataset)
-    found = collected(dataset, recipe, HELD, out / "samples", 3, lambda step, done: steps.append(step))
-    assert "samples kept from before" not in steps
-    steps.clear()
-    again = collected(dataset, recipe, HELD, out / "samples", 3, lambda step, done: steps.append(step))
-    assert steps == ["samples kept from before"]
+
+    def told() -> tuple[Collected, bool]:
+        steps: list[str] = []
+        found = collected(dataset, recipe, HELD, tmp_path, 3, lambda step, done: steps.append(step))
+        return found, steps == ["samples kept from before"]
+
+    first, kept = told()
+    assert not kept
+    again, kept = told()
+    assert kept
     for part in PARTS:
-        np.testing.assert_array_equal(again.samples(part).rows, found.samples(part).rows)
-        np.testing.assert_array_equal(again.users[part], found.users[part])
+        np.testing.assert_array_equal(again.samples(part).rows, first.samples(part).rows)
+        np.testing.assert_array_equal(again.users[part], first.users[part])
+    (tmp_path / "valid.npz").write_bytes(b"half")
+    assert not told()[1]
 
 
 def test_an_unknown_model_is_refused_with_those_there_are(
