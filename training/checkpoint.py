@@ -32,7 +32,7 @@ class Checkpoint:
         if self._path is None or not self._path.exists():
             return None
         try:
-            state: State = torch.load(self._path, weights_only=True)
+            state: State = torch.load(self._path, map_location="cpu", weights_only=True)
         except Exception as error:
             raise ConfigError(
                 f"{self._path} cannot be read ({type(error).__name__}): start anew with --fresh"

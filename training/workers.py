@@ -73,7 +73,10 @@ def _device(name: str, local: int) -> torch.device:
         return torch.device("cpu")
     if local >= gpus:
         raise ConfigError(
-            f"--device {name}: process {local} of this machine finds {gpus} GPUs: start fewer, or --device cpu"
+            f"--device {name}: {gpus} GPUs are found here, for {local + 1} or more processes: "
+            "start fewer, or choose --device cpu"
         )
+    # Read when the first product of matrices is asked for; without it its sums have no order.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.cuda.set_device(local)
     return torch.device("cuda", local)

@@ -10,6 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from tiny import write_tiny_data
 
 from penchant.bundle import current, read_manifest
 from training import fit
@@ -77,14 +78,15 @@ def test_killed_again_and_again_it_ends_in_the_same_weights_and_losses(
     assert {path.name for path in tmp_path.iterdir()} == {resumed.name, "CURRENT"}
 
 
-def test_another_seed_begins_at_its_own_beginning_and_leaves_the_checkpoint_to_its_owner(
+def test_other_data_or_another_seed_begins_at_its_own_beginning_and_leaves_the_checkpoint_to_its_owner(
     tiny_data: Path, tmp_path: Path
 ) -> None:
     killed(started(tiny_data, tmp_path), tmp_path, 3)
-    left = kept(tmp_path)
+    owned = kept(tmp_path)
     killed(started(tiny_data, tmp_path, "--seed", "1"), tmp_path, 1)
-    assert left < kept(tmp_path)
-    assert len(list(tmp_path.glob(".fit-*"))) == 2
+    killed(started(write_tiny_data(tmp_path / "data", users=41), tmp_path), tmp_path, 1)
+    assert owned < kept(tmp_path)
+    assert len(list(tmp_path.glob(".fit-*"))) == 3
 
 
 def test_the_same_fit_twice_at_once_is_refused(

@@ -22,18 +22,21 @@ def on_device(towers: Towers, device: torch.device) -> Iterator[None]:
         stack.enter_context(deterministic(warn_only=gpu))
         stack.enter_context(torch.random.fork_rng(devices=[device] if gpu else []))
         if gpu:
-            stack.enter_context(_accelerated(towers, device))
+            stack.enter_context(accelerated(towers, device))
         yield
 
 
 @contextmanager
-def _accelerated(towers: Towers, device: torch.device) -> Iterator[None]:
+def accelerated(towers: Towers, device: torch.device) -> Iterator[None]:
+    """Inside, the towers are on the device and their encoder is compiled and computes in bfloat16; then back."""
+    precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     compiled = torch.compile(towers.encoder.forward, dynamic=True)
 
     def encode(x_BLD: Tensor, known_BL: Tensor, last_only: bool = False) -> Tensor:
-        with torch.autocast("cuda", torch.bfloat16):
-            return torch.as_tensor(compiled(x_BLD, known_BL, last_only)).float()
+        with torch.autocast(device.type, torch.bfloat16):
+            states = torch.as_tensor(compiled(x_BLD, known_BL, last_only))
+        return states.float()
 
     towers.to(device)
     towers.encoder.forward = encode  # type: ignore[method-assign]
@@ -43,3 +46,4 @@ def _accelerated(towers: Towers, device: torch.device) -> Iterator[None]:
     finally:
         del towers.encoder.forward
         towers.to("cpu")
+        torch.set_float32_matmul_precision(precision)

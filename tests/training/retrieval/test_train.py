@@ -11,6 +11,7 @@ from penchant.errors import ConfigError
 from training.catalogue import Catalogue
 from training.checkpoint import Checkpoint
 from training.data.dataset import Dataset
+from training.retrieval.device import accelerated
 from training.retrieval.encoders import ENCODERS
 from training.retrieval.fit import fresh_towers
 from training.retrieval.losses import LOSSES, log_chance
@@ -111,3 +112,20 @@ def test_a_layer_that_drops_by_itself_is_refused(histories: Sequences, toy_catal
         whole_batch_dropout(made, Batch(), Workers(0, 2)),
     ):
         pass
+
+
+@pytest.mark.parametrize("encoder", list(ENCODERS))
+def test_what_a_gpu_would_do_trains_as_well_and_leaves_plain_towers(
+    encoder: str, histories: Sequences, toy_catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The path of a GPU on the CPU: bfloat16 and tensors made on the device, without the compiler.
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: function)
+    recipe = replace(RECIPE, encoder=encoder, dropout=0.0, blocks=1)
+    plain, halved = towers(recipe, toy_catalogue, histories), towers(recipe, toy_catalogue, histories)
+    expected = train_on(plain, histories, plan(histories), recipe, 5, lambda done: None)
+    with accelerated(halved, torch.device("cpu")):
+        found = train_on(halved, histories, plan(histories), recipe, 5, lambda done: None)
+    assert np.allclose(found, expected, rtol=2e-2)
+    assert not np.array_equal(found, expected), "bfloat16 was not used"
+    assert "forward" not in vars(halved.encoder)
+    assert all(p.dtype == torch.float32 for p in halved.parameters())
