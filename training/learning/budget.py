@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class UpdateBudget:
     """Bounds of one update. Costs besides these grow with users and items, not with events ever seen."""
 
-    tower_share: float = 0.06
+    tower_share: float = 0.05
     """Of the recipe's budget of training retrieval from scratch."""
     new_share: float = 0.6
     """Of that, at most so much on windows with new events; the rest replays old ones."""
@@ -15,13 +15,13 @@ class UpdateBudget:
     """Most passes over the windows with new events."""
     tower_rate: float = 0.5
     """Of the recipe's learning rate."""
-    requests: int = 1000
+    requests: int = 800
     """New events replayed as ranking requests, a sample of whole users if there are more."""
     slates: int = 300
     """Shown slates replayed."""
     valid_share: float = 0.15
     """Of the requests, newest last: they choose the epoch and calibrate."""
-    book_requests: int = 1000
+    book_requests: int = 800
     """Old requests replayed beside the new ones."""
     ranker_epochs: int = 1
     ranker_rate: float = 1.0

@@ -1,5 +1,6 @@
 """Columns that grow at their end, in amortised constant time."""
 
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -18,14 +19,15 @@ class Growing(Generic[_T]):
     def __len__(self) -> int:
         return self._length
 
-    def append(self, value: Any) -> None:
-        """One row more."""
-        if self._length == len(self._array):
-            grown = np.empty(max(1024, 2 * self._length), self._array.dtype)
+    def extend(self, values: Sequence[Any]) -> None:
+        """Some rows more."""
+        length = self._length + len(values)
+        if length > len(self._array):
+            grown = np.empty(max(1024, 2 * self._length, length), self._array.dtype)
             grown[: self._length] = self._array[: self._length]
             self._array = grown
-        self._array[self._length] = value
-        self._length += 1
+        self._array[self._length : length] = values
+        self._length = length
 
     @property
     def values(self) -> NDArray[_T]:

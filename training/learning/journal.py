@@ -1,7 +1,7 @@
 """What the learner knows: a base data set, if there is one, and the log after it, as one bounded data set."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ _COLUMNS: dict[str, Any] = {
     "users": np.int32, "items": np.int32, "times": np.int64, "types": np.int8, "values": np.float32,
     "positions": np.int64, "slates": np.int64, "places": np.int16,
 }  # fmt: skip
+_Row = tuple[Any, ...]
+"""Of the columns, in their order."""
 _DEFAULT_TASKS = {name: f"type == {name}" for name in ("click", "like", "purchase", "play")}
 _SHOWN = ("impression", "view")
 
@@ -80,10 +82,12 @@ class Journal:
     def add(self, entries: Iterable[Entry]) -> int:
         """Take in entries of the event log; how many acts were among them."""
         acts = 0
+        rows: list[_Row] = []
         for entry in entries:
             match entry:
                 case Act():
-                    acts += self._act(entry)
+                    if (row := self._act(entry)) is not None:
+                        rows.append(row)
                 case Described():
                     self._user(entry.id)
                     self._user_rows[self.user_of(entry.id)] = dict(entry.attributes)
@@ -91,11 +95,20 @@ class Journal:
                     self.withheld.add(entry.user_key)
                     self.refused.add(entry.reason)
                 case Merged():
+                    acts += self._take_in(rows)
+                    rows = []
                     self._merge(entry.source, entry.target, entry.position)
                 case None:
                     self.refused.add("another tenant")
+        acts += self._take_in(rows)
         self._trim()
         return acts
+
+    def _take_in(self, rows: Sequence[_Row]) -> int:
+        """Rows into the columns, many at a time: that costs a tenth of one by one."""
+        for column, values in zip(self._columns.values(), zip(*rows, strict=True), strict=False):
+            column.extend(values)
+        return len(rows)
 
     def add_items(self, entries: Iterable[Entry]) -> None:
         """Take in entries of the item log."""
@@ -156,22 +169,20 @@ class Journal:
     def _item(self, id_: str) -> int:
         return _numbered(id_, self._items, self._item_ids)
 
-    def _act(self, act: Act) -> int:
+    def _act(self, act: Act) -> _Row | None:
+        """Its row, in the order of _COLUMNS; None for one that names no item and should."""
         kind = EVENT_TYPES[act.type]
         if (kind.needs_item and not act.item) or len(act.item.encode()) > MAX_ID_BYTES:
             self.refused.add("no item")
-            return 0
+            return None
         if act.type not in self._types:
             self._types.append(act.type)
         slate = slate_number(act.recommendation_id) if act.recommendation_id else -1
-        row = {
-            "users": self._user(act.user), "items": self._item(act.item) if act.item else -1, "times": act.time_us,
-            "types": self._types.index(act.type), "values": act.value, "positions": act.position,
-            "slates": slate, "places": act.slate_position,
-        }  # fmt: skip
-        for name, value in row.items():
-            self._columns[name].append(value)
-        return 1
+        item = self._item(act.item) if act.item else -1
+        return (
+            self._user(act.user), item, act.time_us, self._types.index(act.type), act.value, act.position, slate,
+            act.slate_position,
+        )  # fmt: skip
 
     def _trim(self) -> None:
         """Forget old events beyond keep_events, with a quarter of slack so that it happens rarely."""

@@ -74,7 +74,9 @@ def slates_between(dataset: Dataset, index: NDArray[np.int64], most: int, seed: 
     """At most `most` slates whose exposures are all among the events `index`."""
     among = np.zeros(len(dataset.events), np.bool_)
     among[index] = True
-    return _some([slate for slate in _slates(dataset) if among[slate].all()], most, seed)
+    # Of a large log only what may belong to them is looked at.
+    since_us = int(dataset.events.times[index].min()) - SLATE_GAP_US if len(index) else 0
+    return _some([slate for slate in _slates(dataset, since_us) if among[slate].all()], most, seed)
 
 
 def _newest_of_each(dataset: Dataset, targets: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -114,12 +116,16 @@ def _slates_of_parts(
     return by_part["train"], by_part["valid"]
 
 
-def _slates(dataset: Dataset) -> list[NDArray[np.int64]]:
-    """The exposures of each slate; without numbers of slates, each user's are cut where the position falls back."""
+def _slates(dataset: Dataset, since_us: int | None = None) -> list[NDArray[np.int64]]:
+    """The exposures of each slate; without numbers of slates, each user's are cut where the position falls back.
+
+    since_us: those from then on.
+    """
     events = dataset.events
     if events.impressions is None:
         return []
-    shown = np.flatnonzero(events.impressions & (events.items >= 0))
+    chosen = events.impressions & (events.items >= 0)
+    shown = np.flatnonzero(chosen if since_us is None else chosen & (events.times >= since_us))
     shown = shown[np.lexsort((events.order[shown], events.times[shown], events.users[shown]))]
     if events.slates is not None:
         shown = shown[events.slates[shown] >= 0]
