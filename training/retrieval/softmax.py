@@ -21,9 +21,12 @@ class _SlicedLoss(torch.autograd.Function):
         others_KD: Tensor,
         offset_K: Tensor,
         targets_P: Tensor,
-        names_K: Tensor,
+        names_K: Tensor | None,
     ) -> Tensor:
-        """Sum over p of log(exp(own) + sum of exp(others + offset)) - own, the others named as the target left out."""
+        """Sum over p of log(exp(own) + sum of exp(others + offset)) - own, the others named as the target left out.
+
+        Without names the others are rows 1..K, so that which of them is the target needs no search.
+        """
         d_own, d_states, d_others = torch.empty_like(own_P), torch.empty_like(states_PD), torch.zeros_like(others_KD)
         loss = states_PD.new_zeros(())
         step = max(1, _SLICE // len(others_KD))
@@ -31,7 +34,10 @@ class _SlicedLoss(torch.autograd.Function):
             some = slice(start, start + step)
             own = own_P[some, None]
             scores = torch.addmm(offset_K[None, :], states_PD[some], others_KD.T)
-            scores.masked_fill_(names_K[None, :] == targets_P[some, None], -torch.inf)
+            if names_K is None:
+                scores.scatter_(1, targets_P[some, None] - 1, -torch.inf)
+            else:
+                scores.masked_fill_(names_K[None, :] == targets_P[some, None], -torch.inf)
             top = torch.maximum(scores.amax(dim=1, keepdim=True), own)
             scores.sub_(top).exp_()
             mass = scores.sum(dim=1, keepdim=True) + (own - top).exp()
@@ -52,8 +58,8 @@ class _SlicedLoss(torch.autograd.Function):
 
 def catalogue_loss(states_PD: Tensor, vectors_ND: Tensor, targets_P: Tensor) -> Tensor:
     """Mean cross-entropy of P targets (rows of the N + 1 vectors) over rows 1..N: the plain one in half the time."""
-    names = torch.arange(1, len(vectors_ND))
-    return _mean_loss(states_PD, vectors_ND, targets_P, names, torch.zeros(len(names)))
+    others_KD = vectors_ND[1:]
+    return _mean_loss(states_PD, vectors_ND, targets_P, others_KD, None, torch.zeros(len(others_KD)))
 
 
 def sampled_loss(
@@ -64,10 +70,18 @@ def sampled_loss(
     A drawn row stands for 1 / (K * chance) rows, so that the drawn ones estimate the whole catalogue's sum; one that
     is the target itself does not count. Bengio and Senécal 2008.
     """
-    return _mean_loss(states_PD, vectors_ND, targets_P, drawn_K, -(log_chance_K + float(np.log(len(drawn_K)))))
+    offset_K = -(log_chance_K + float(np.log(len(drawn_K))))
+    return _mean_loss(states_PD, vectors_ND, targets_P, vectors_ND[drawn_K], drawn_K, offset_K)
 
 
-def _mean_loss(states_PD: Tensor, vectors_ND: Tensor, targets_P: Tensor, names_K: Tensor, offset_K: Tensor) -> Tensor:
+def _mean_loss(
+    states_PD: Tensor,
+    vectors_ND: Tensor,
+    targets_P: Tensor,
+    others_KD: Tensor,
+    names_K: Tensor | None,
+    offset_K: Tensor,
+) -> Tensor:
     own = (states_PD * vectors_ND[targets_P]).sum(dim=1)
-    loss: Tensor = _SlicedLoss.apply(own, states_PD, vectors_ND[names_K], offset_K, targets_P, names_K)  # type: ignore[no-untyped-call]
+    loss: Tensor = _SlicedLoss.apply(own, states_PD, others_KD, offset_K, targets_P, names_K)  # type: ignore[no-untyped-call]
     return loss / max(len(states_PD), 1)

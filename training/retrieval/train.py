@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from penchant.types import Vector
 from training.checkpoint import State
+from training.products import products
 from training.retrieval.device import on_device
 from training.retrieval.losses import LOSSES, log_chance
 from training.retrieval.recipe import RetrievalRecipe
@@ -43,7 +44,7 @@ def train_on(
     """
     part = part or Part()
     workers, device, batch = part.workers, part.workers.device, Batch()
-    with on_device(towers, device), whole_batch_dropout(towers, batch, workers):
+    with products(recipe.products), on_device(towers, device), whole_batch_dropout(towers, batch, workers):
         torch.manual_seed(seed + 1)
         training = _Training.begun(towers, recipe, rate, len(plan), device)
         begin = training.taken_up(part)
