@@ -72,6 +72,14 @@ class Checkpoints:
         """That of a part; equal names, the same one."""
         return Checkpoint(None if self._folder is None else self._folder / f"{name}.pt", self._every_s)
 
+    def room(self, otherwise: Path) -> Path:
+        """Where a folder can be made that nobody misses after a kill; `otherwise` where nothing is kept."""
+        if self._folder is None:
+            return otherwise
+        room = self._folder / "room"
+        shutil.rmtree(room, ignore_errors=True)
+        return room
+
 
 @contextmanager
 def checkpoints(

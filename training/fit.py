@@ -7,7 +7,6 @@ first and sees everything before the cut.
 
 import argparse
 import json
-import os
 import re
 import shutil
 import sys
@@ -50,7 +49,7 @@ from training.retrieval.choose import Chosen, choose_settings, kept_choice
 from training.retrieval.fit import fit_retrieval
 from training.retrieval.trained import TrainedRetrieval
 from training.run import Run
-from training.workers import DEVICES, joined
+from training.workers import DEVICES, joined, rank
 
 FIRST, SECOND = "retrieval, first stage", "retrieval, second stage"
 LOSSES = "losses.jsonl"
@@ -69,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     started, wall_started = time.process_time(), time.monotonic()
     # Of several processes the first one speaks.
-    console = Console(stderr=True, quiet=int(os.environ.get("RANK", 0)) > 0)
+    console = Console(stderr=True, quiet=rank() > 0)
     try:
         dataset = read_dataset(options.data)
         recipe = resolve(options.recipe, dataset)
@@ -131,7 +130,7 @@ def fit(
     metrics = {**ranking.metrics, "retrieval": blend.metrics}
     created = datetime.now(UTC)
     version = f"{_plain(dataset.name)}-{created:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
-    folder = bundles / f".{version}.part"
+    folder = run.checkpoints.room(bundles / f".{version}.part")
     try:
         folder.mkdir(parents=True)
         tell("write the bundle", 0.0)
@@ -368,7 +367,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="what towers are trained on")
     parser.add_argument(
         "--checkpoint-every", type=float, default=EVERY_S, metavar="SECONDS",
-        help="how much work a kill may cost: the same command goes on from the last checkpoint",
+        help="how much training of towers a kill may cost: the same command goes on from the last checkpoint",
     )  # fmt: skip
     parser.add_argument("--fresh", action="store_true", help="without the checkpoint of an earlier process")
     return parser

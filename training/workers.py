@@ -13,6 +13,8 @@ from penchant.errors import ConfigError
 from training.checkpoint import State
 
 DEVICES = ("cpu", "cuda", "auto")
+_TORCHRUN = "TORCHELASTIC_RUN_ID"
+"""Set by torchrun alone, unlike RANK and WORLD_SIZE, which are also others' names for other things."""
 _PATIENCE = timedelta(days=2)
 """How long a process may wait for the first, which has more to do between two trainings of towers."""
 
@@ -54,7 +56,8 @@ class Workers:
 @contextmanager
 def joined(device: str = "cpu", environment: Mapping[str, str] = os.environ) -> Iterator[Workers]:
     """The workers as torchrun says them, or this process alone. Raises ConfigError for a device that is not there."""
-    count, local = int(environment.get("WORLD_SIZE", 1)), int(environment.get("LOCAL_RANK", 0))
+    started = _TORCHRUN in environment
+    count, local = (int(environment[n]) for n in ("WORLD_SIZE", "LOCAL_RANK")) if started else (1, 0)
     chosen = _device(device, local)
     if count == 1:
         yield Workers(device=chosen)
@@ -64,6 +67,11 @@ def joined(device: str = "cpu", environment: Mapping[str, str] = os.environ) -> 
         yield Workers(distributed.get_rank(), count, chosen)
     finally:
         distributed.destroy_process_group()
+
+
+def rank(environment: Mapping[str, str] = os.environ) -> int:
+    """This process' number among those that torchrun started; 0 alone."""
+    return int(environment["RANK"]) if _TORCHRUN in environment else 0
 
 
 def _device(name: str, local: int) -> torch.device:

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -28,19 +29,27 @@ def started(data: Path, bundles: Path, *more: str) -> BaseProcess:
     return process
 
 
-def killed(process: BaseProcess, bundles: Path, saves: int) -> None:
-    """Kill -9 once so many checkpoints were seen to be written."""
+def killed_when(process: BaseProcess, ready: Callable[[], bool]) -> None:
+    """Kill -9 at the first moment that is seen to be ready."""
     until = time.monotonic() + LONG_S
-    before: set[tuple[str, int]] = kept(bundles)
-    seen: set[tuple[str, int]] = set()
-    while len(seen) < saves:
+    while not ready():
         assert process.is_alive(), "the fit ended before it was to be killed"
         assert time.monotonic() < until
-        seen |= kept(bundles) - before
         time.sleep(0.001)
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
+
+
+def killed_after(process: BaseProcess, bundles: Path, saves: int) -> None:
+    """Kill -9 once so many checkpoints were seen to be written."""
+    before, seen = kept(bundles), set[tuple[str, int]]()
+
+    def ready() -> bool:
+        seen.update(kept(bundles) - before)
+        return len(seen) >= saves
+
+    killed_when(process, ready)
 
 
 def kept(bundles: Path) -> set[tuple[str, int]]:
@@ -65,9 +74,9 @@ def test_killed_again_and_again_it_ends_in_the_same_weights_and_losses(
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")  # shown if the test fails
     rng = random.Random(seed)
-    # The last ones may lie beyond the first stage: what is finished is read back, and written no more.
-    for _ in range(4):
-        killed(started(data, tmp_path), tmp_path, rng.randint(1, 5))
+    for _ in range(4):  # what is finished is read back and not written again, so each comes further
+        killed_after(started(data, tmp_path), tmp_path, rng.randint(1, 5))
+    killed_when(started(data, tmp_path), lambda: any(tmp_path.glob(".fit-*/room/*")))
     process = started(data, tmp_path)
     process.join(LONG_S)
     whole, resumed = current(uninterrupted), current(tmp_path)
@@ -81,10 +90,10 @@ def test_killed_again_and_again_it_ends_in_the_same_weights_and_losses(
 def test_other_data_or_another_seed_begins_at_its_own_beginning_and_leaves_the_checkpoint_to_its_owner(
     tiny_data: Path, tmp_path: Path
 ) -> None:
-    killed(started(tiny_data, tmp_path), tmp_path, 3)
+    killed_after(started(tiny_data, tmp_path), tmp_path, 3)
     owned = kept(tmp_path)
-    killed(started(tiny_data, tmp_path, "--seed", "1"), tmp_path, 1)
-    killed(started(write_tiny_data(tmp_path / "data", users=41), tmp_path), tmp_path, 1)
+    killed_after(started(tiny_data, tmp_path, "--seed", "1"), tmp_path, 1)
+    killed_after(started(write_tiny_data(tmp_path / "data", users=41), tmp_path), tmp_path, 1)
     assert owned < kept(tmp_path)
     assert len(list(tmp_path.glob(".fit-*"))) == 3
 

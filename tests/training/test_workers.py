@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from penchant.errors import ConfigError
-from training.workers import Workers, joined
+from training.workers import Workers, joined, rank
 
 
 def test_without_torchrun_one_process_leads_and_does_everything() -> None:
@@ -12,6 +12,13 @@ def test_without_torchrun_one_process_leads_and_does_everything() -> None:
         assert workers.leads
         assert workers.share(7) == slice(0, 7)
         assert workers.device == torch.device("cpu")
+
+
+def test_variables_that_others_set_do_not_make_a_group() -> None:
+    with joined("cpu", {"WORLD_SIZE": "4", "RANK": "worker-3"}) as workers:
+        assert workers.count == 1
+    assert rank({"WORLD_SIZE": "4", "RANK": "worker-3"}) == 0
+    assert rank({"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "4", "RANK": "3"}) == 3
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 7, 32])
