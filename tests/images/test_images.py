@@ -55,7 +55,9 @@ def requirements(name: str) -> list[str]:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         lines = list(project["dependencies"])
         for extra, needs in project["optional-dependencies"].items():
-            lines += [f"{need} ; extra == '{extra}'" for need in needs]
+            for need in needs:
+                what, _, where = need.partition(";")
+                lines.append(f"{what} ; " + (f"({where.strip()}) and " if where else "") + f"extra == '{extra}'")
         return lines
     try:
         return importlib.metadata.requires(name) or []
