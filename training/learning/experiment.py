@@ -122,7 +122,9 @@ def run(options: argparse.Namespace, console: Console, tell: Tell) -> dict[str, 
         i: 0.0 if options.skip_retrain else fitted(f"retrained-{i}", cuts[i + 1]) for i in range(options.updates)
     }
     points = learn(options, dataset, cuts, retrained_cpu, console, tell)
-    return _result(options, len(dataset.events), first_cpu, points)
+    if kept.other_code:
+        console.print(f"made by other code than this: {', '.join(kept.other_code)}; remove {out} to fit anew")
+    return {**_result(options, len(dataset.events), first_cpu, points), "of_other_code": kept.other_code}
 
 
 def learn(

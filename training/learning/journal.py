@@ -105,7 +105,7 @@ class Journal:
         return acts
 
     def _take_in(self, rows: Sequence[_Row]) -> int:
-        """Rows into the columns, many at a time: that costs a tenth of one by one."""
+        """Rows into the columns, many at a time; how many."""
         for column, values in zip(self._columns.values(), zip(*rows, strict=True), strict=False):
             column.extend(values)
         return len(rows)

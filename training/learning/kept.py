@@ -4,18 +4,23 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from penchant.errors import ConfigError
+from training.fingerprint import fingerprint
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The folder of an experiment: a world and its fits take hours, so what was finished there is used again."""
+    """The folder of an experiment: a world and its fits take hours, so what was finished there is used again.
+
+    What other code made is used too, so that a learner can be changed and tried again; other_code names it.
+    """
 
     folder: Path
+    other_code: list[str] = field(default_factory=list)
 
     @classmethod
     def open(cls, settings: Mapping[str, Any], folder: Path) -> "Kept":
@@ -42,8 +47,11 @@ class Kept:
             shutil.rmtree(self.folder / name, ignore_errors=True)
             cpu = cpu_s()
             make(self.folder / name)
-            note.write_text(json.dumps({"cpu_s": cpu_s() - cpu}))
-        return float(json.loads(note.read_text())["cpu_s"])
+            note.write_text(json.dumps({"cpu_s": cpu_s() - cpu, "code": fingerprint()}))
+        made = json.loads(note.read_text())
+        if made.get("code") != fingerprint():
+            self.other_code.append(name)
+        return float(made["cpu_s"])
 
 
 def cpu_s() -> float:

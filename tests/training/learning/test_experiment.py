@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from training.learning.experiment import main
+from training.learning.kept import Kept
 
 SMALL = ["--users", "120", "--items", "200", "--events", "3000", "--days", "20", "--recipe", "tiny", "--updates", "1"]
 
@@ -29,8 +30,25 @@ def test_learning_on_is_compared_with_training_anew(tmp_path: Path, capsys: pyte
     again = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert again["ndcg@10"] == result["ndcg@10"]
     assert again["cpu_s"]["retrain"] == result["cpu_s"]["retrain"]
+    assert result["of_other_code"] == again["of_other_code"] == []
     kept = {path: path.stat().st_mtime_ns for path in fits if path.stem != "experiment"}
     assert kept.items() <= fits.items()
+
+
+def test_what_other_code_made_is_named(tmp_path: Path) -> None:
+    def make(folder: Path) -> None:
+        folder.mkdir()
+
+    kept = Kept.open({"users": 5}, tmp_path / "out")
+    kept.once("first", make)
+    kept.once("second", make)
+    assert kept.other_code == []
+    note = tmp_path / "out" / "first.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "code": "another"}))
+    again = Kept.open({"users": 5}, tmp_path / "out")
+    again.once("first", make)
+    again.once("second", make)
+    assert again.other_code == ["first"]
 
 
 def test_a_folder_with_another_experiment_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
