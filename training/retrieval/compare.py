@@ -3,11 +3,11 @@
 A run is one recipe, one seed and one share of the recipe's work. Its first stage learns from the training part; its
 blend is chosen on the validation part. Its second stage, which `fit` would serve, goes on from there over both. Both
 are measured on the test part, over the full catalogue and exactly: the first as published tables do it, the second as
-it is served. Runs that --out holds already are not run again, so a stopped comparison goes on where it was.
+it is served. Runs that --out holds already are not run again, so a stopped comparison goes on where it was;
+those of other data or of other code are.
 """
 
 import argparse
-import hashlib
 import json
 import sys
 import time
@@ -30,6 +30,7 @@ from training.data.split import Split, split
 from training.evaluation.bootstrap import paired_intervals
 from training.evaluation.metrics import hr, ndcg
 from training.evaluation.protocol import TargetSet, target_set
+from training.fingerprint import fingerprint
 from training.progress import Tell, shown
 from training.recipes import described, resolve
 from training.retrieval.choose import choose_settings
@@ -112,7 +113,7 @@ def _kept(
 ) -> tuple[dict[str, Any], Places]:
     """A run, or what is kept of it from before."""
     asked = {"recipe": recipe.to_json(), "seed": seed, "targets_sha256": targets.sha256, "protocol": cut.protocol}
-    path = out / f"{hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]}.npz"
+    path = out / f"{fingerprint(dataset, asked)}.npz"
     if path.is_file():
         with np.load(path, allow_pickle=False) as file:
             kept: Places = {}
@@ -124,6 +125,7 @@ def _kept(
     run, found = _run(dataset, cut, targets, recipe, seed, label, tell)
     arrays = {f"{mask}:{system}": p for mask, by_system in found.items() for system, p in by_system.items()}
     part = path.with_suffix(".part.npz")
+    # The stub takes every keyword for an option of its own.
     np.savez(part, run=json.dumps({**run, "asked": asked}), **arrays)  # type: ignore[arg-type]
     part.replace(path)
     return {**run, "asked": asked}, found

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,10 @@ def compare(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         for name, ranking in models.items():
             before = time.process_time()
             if ranking is None:
-                said[name] = by_trees(found, recipe.ranking, options.seed, lambda done: tell(TREES, done))
+                said[name] = by_trees(found, recipe.ranking, options.seed, partial(tell, TREES))
                 costs[name] = {"cpu_s": round(time.process_time() - before, 1)}
                 continue
-            trained, said[name] = by_ranker(found, ranking, options.seed, lambda done, n=name: tell(n, done))  # type: ignore[misc]
+            trained, said[name] = by_ranker(found, ranking, options.seed, partial(tell, name))
             costs[name] = {"cpu_s": round(time.process_time() - before, 1), "epochs": list(trained.epochs)}
             costs[name]["candidates"], costs[name]["serving_ms"] = serving_ms(found, trained)
         tell("intervals", 0.0)

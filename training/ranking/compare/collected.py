@@ -4,12 +4,10 @@ Trained on as `fit` does: candidates of retrieval's first stage, which has not s
 moments and slates after the cut, with the second stage, which has seen everything before it.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +17,7 @@ from penchant.features import FeatureSchema
 from penchant.types import Matrix
 from training.data.dataset import Dataset
 from training.data.split import default_protocol, history_mask, split
+from training.fingerprint import fingerprint
 from training.fit import first_stage, schema_of, second_stage
 from training.learning.book import Book
 from training.progress import Tell
@@ -64,8 +63,9 @@ class Collected:
 
 
 def collected(dataset: Dataset, recipe: Recipe, held: Held, folder: Path, seed: int, tell: Tell) -> Collected:
-    """From `folder`, where the same data, recipe and seed were collected before; else collected and written there."""
-    name = _fingerprint(dataset, recipe, held, seed)
+    """From `folder`, where the same data, recipe, seed and code collected them before; else collected and written."""
+    sampling = [getattr(recipe.ranking, name) for name in _SAMPLING]
+    name = fingerprint(dataset, recipe.retrieval, sampling, held, seed)
     schema = _schema(dataset)
     try:
         if json.loads((folder / "about.json").read_text()) == name:
@@ -141,18 +141,3 @@ def _collect(
     }
     known, later = knowledge.vectors(first.catalogue), knowledge.vectors(second.catalogue)
     return books, {"train": known, "valid": known, "requests": later, "slates": later}
-
-
-def _fingerprint(dataset: Dataset, recipe: Recipe, held: Held, seed: int) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    events = dataset.events
-    for column in (events.users, events.items, events.times, events.types, events.values):
-        digest.update(np.ascontiguousarray(column).tobytes())
-    return {
-        "events": digest.hexdigest(),
-        "tasks": dataset.tasks,
-        "retrieval": recipe.retrieval.to_json(),
-        "sampling": {name: getattr(recipe.ranking, name) for name in _SAMPLING},
-        "held_out": [held.requests, held.slates],
-        "seed": seed,
-    }
