@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
@@ -13,7 +14,7 @@ Tell = Callable[[str, float], None]
 LINE_EVERY_S = 15.0
 
 
-class Shown:
+class Shown(ABC):
     """What to tell: a step's name and the share of it that is done; its loss is a note of its own."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -30,9 +31,9 @@ class Shown:
         """Say the loss from now on beside the step."""
         self._losses[step] = loss
 
+    @abstractmethod
     def show(self, step: str, done: float) -> None:
         """As the terminal allows."""
-        raise NotImplementedError
 
     def beside(self, step: str, done: float) -> str:
         """Loss and time left, as far as they are known."""

@@ -145,17 +145,12 @@ def _requests(
     bundle: OpenBundle, samples: Samples, dataset: Dataset
 ) -> Iterator[tuple[int, dict[str, NDArray[Any]], Matrix]]:
     """User, the ranker's inputs and the labels [B, T] of each request with two candidates or more and a known label."""
-    features = bundle.table.features
+    features = np.asarray(bundle.table.features.base, np.float32)
     for i in range(len(samples)):
         used = np.flatnonzero(samples.rows[i] > 0)
         if len(used) < 2 or np.isnan(samples.labels[i, used]).all():
             continue
-        rows = samples.rows[i, used]
-        inputs: dict[str, NDArray[Any]] = {
-            **{n: getattr(samples, n)[[i]] for n in ("history_rows", "history_types", "history_signals", "user_dense")},
-            "rows": rows, "item_dense": np.asarray(features[rows], np.float32),
-            "retrieval": samples.retrieval[i, used], "pair_dense": samples.pair_dense[i, used],
-        }  # fmt: skip
+        inputs = samples.inputs(i, used, features)
         yield int(dataset.events.users[samples.events[i]]), inputs, samples.labels[i, used]
 
 

@@ -93,8 +93,8 @@ def target_set(dataset: Dataset, split: Split, max_targets: int = 0, seed: int =
     )
 
 
-def timelines(dataset: Dataset, targets: TargetSet) -> Iterator[Timeline]:
-    """One timeline for each user with a target, users ascending."""
+def _events_of_users(dataset: Dataset, targets: TargetSet) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Events of the users with a target, in (user, time, order) order, and of every event whether it is a target."""
     events = dataset.events
     wanted = np.zeros(len(dataset.user_ids), np.bool_)
     wanted[targets.users] = True
@@ -102,6 +102,13 @@ def timelines(dataset: Dataset, targets: TargetSet) -> Iterator[Timeline]:
     mine = mine[np.lexsort((events.order[mine], events.times[mine], events.users[mine]))]
     is_target = np.zeros(len(events), np.bool_)
     is_target[targets.events] = True
+    return mine, is_target
+
+
+def timelines(dataset: Dataset, targets: TargetSet) -> Iterator[Timeline]:
+    """One timeline for each user with a target, users ascending."""
+    events = dataset.events
+    mine, is_target = _events_of_users(dataset, targets)
     bounds = np.flatnonzero(np.diff(events.users[mine])) + 1
     first = 0
     for block in np.split(mine, bounds):
@@ -129,12 +136,7 @@ def history_before(dataset: Dataset, targets: TargetSet) -> HistoryBefore:
     A target is history of the next one.
     """
     events = dataset.events
-    wanted = np.zeros(len(dataset.user_ids), np.bool_)
-    wanted[targets.users] = True
-    mine = np.flatnonzero(wanted[events.users])
-    mine = mine[np.lexsort((events.order[mine], events.times[mine], events.users[mine]))]
-    is_target = np.zeros(len(events), np.bool_)
-    is_target[targets.events] = True
+    mine, is_target = _events_of_users(dataset, targets)
     target_at = np.flatnonzero(is_target[mine])
     history_at = np.flatnonzero(history_mask(dataset)[mine])
     following = np.searchsorted(target_at, history_at, side="right")

@@ -45,15 +45,7 @@ def feeds_of(samples: Samples, features_NF: Matrix, count: int = 6, candidates: 
     feeds = []
     for i in able[np.unique(np.linspace(0, max(len(able) - 1, 0), count).astype(np.int64))] if len(able) else []:
         used = np.flatnonzero(samples.weights[i] > 0)[:candidates]
-        rows = samples.rows[i, used]
-        feeds.append(
-            {
-                "history_rows": samples.history_rows[[i]], "history_types": samples.history_types[[i]],
-                "history_signals": samples.history_signals[[i]], "user_dense": samples.user_dense[[i]], "rows": rows,
-                "item_dense": features_NF[rows], "retrieval": samples.retrieval[i, used],
-                "pair_dense": samples.pair_dense[i, used],
-            }
-        )  # fmt: skip
+        feeds.append(samples.inputs(int(i), used, features_NF))
     if feeds:
         one = {name: feeds[0][name][:1] for name in CANDIDATE_INPUTS}
         feeds.append({**feeds[0], **one})

@@ -73,6 +73,16 @@ class Samples:
     def __len__(self) -> int:
         return len(self.events)
 
+    def inputs(self, request: int, places: NDArray[np.int64], features_NF: Matrix) -> Inputs:
+        """Some candidates of one request as penchant.ranking.ranker_inputs gives them; features_NF: the stage's."""
+        rows = self.rows[request, places]
+        of_user = ("history_rows", "history_types", "history_signals", "user_dense")
+        return {
+            **{name: getattr(self, name)[[request]] for name in of_user},
+            "rows": rows, "item_dense": np.asarray(features_NF[rows], np.float32),
+            "retrieval": self.retrieval[request, places], "pair_dense": self.pair_dense[request, places],
+        }  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:

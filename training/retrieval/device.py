@@ -39,6 +39,7 @@ def accelerated(towers: Towers, device: torch.device) -> Iterator[None]:
         return states.float()
 
     towers.to(device)
+    # On this one encoder: what holds it goes on calling it, and the class stays as it is.
     towers.encoder.forward = encode  # type: ignore[method-assign]
     try:
         with device:

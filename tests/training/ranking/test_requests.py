@@ -7,7 +7,7 @@ import numpy as np
 
 from training.data.split import history_mask, split
 from training.ranking.recipe import RankingRecipe
-from training.ranking.requests import hold_back, sample_of_users
+from training.ranking.requests import hold_back, sample_of_users, slates_between
 
 if TYPE_CHECKING:
     from tests.training.ranking.conftest import Tiny
@@ -51,6 +51,16 @@ def test_a_sample_takes_whole_users_but_no_one_is_most_of_it(tiny: "Tiny") -> No
     assert np.bincount(tiny.dataset.events.users[chosen]).max() <= 10
     again = sample_of_users(tiny.dataset, events, 100, seed=1)
     assert chosen.tolist() == again.tolist()
+
+
+def test_slates_of_some_events_are_those_whose_items_were_all_shown_in_them(tiny: "Tiny") -> None:
+    everything = np.arange(len(tiny.dataset.events))
+    whole = slates_between(tiny.dataset, everything, len(everything), 0)
+    # In the middle of a slate, too: of one that is cut nothing may be left.
+    for first in (0, int(whole[len(whole) // 2][1]), int(whole[-1][-1]), len(everything)):
+        expected = {tuple(slate.tolist()) for slate in whole if (slate >= first).all()}
+        found = slates_between(tiny.dataset, everything[first:], len(everything), 0)
+        assert {tuple(slate.tolist()) for slate in found} == expected
 
 
 def test_a_set_without_exposures_has_no_slates(tiny: "Tiny") -> None:

@@ -30,6 +30,33 @@ def heads_joined(x_BHLD: Tensor) -> Tensor:
     return x_BHLD.transpose(1, 2).flatten(2)
 
 
+class AttendingBlock(nn.Module):
+    """What blocks with softmax attention share: the norm before it, its projections, and the attention itself."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before_attention = nn.LayerNorm(dim)
+        self.query = nn.Linear(dim, dim)
+        self.key_value = nn.Linear(dim, 2 * dim)
+        self.mixed = nn.Linear(dim, dim)
+
+    def attend(self, x_BLD: Tensor, bias_BLL: Tensor, last_only: bool) -> tuple[Tensor, Tensor]:
+        """The places that ask, [B, L, D] (or [B, 1, D] with last_only), and what each of them gathers.
+
+        bias_BLL [B, L, L] (or [B, 1, L] with last_only) is added to the attention of query to key.
+        """
+        normed = self.before_attention(x_BLD)
+        if last_only:
+            x_BLD, asking = x_BLD[:, -1:], normed[:, -1:]
+        else:
+            asking = normed
+        query = heads_first(self.query(asking), self.heads)
+        key, value = (heads_first(part, self.heads) for part in self.key_value(normed).chunk(2, dim=-1))
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, bias_BLL[:, None])
+        return x_BLD, self.mixed(heads_joined(mixed))
+
+
 class AttendingEncoder(Encoder):
     """Blocks and a last norm. A block is called with x [B, L, D], who sees whom, and whether the newest asks alone."""
 
