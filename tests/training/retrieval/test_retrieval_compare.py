@@ -56,6 +56,15 @@ def test_a_comparison_ends_with_one_json_line_and_is_not_run_twice(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["runs"] == result["runs"]
     assert sorted(path.stat().st_mtime_ns for path in tmp_path.glob("*.npz")) == kept
 
+    # Other data with the very same targets is measured anew.
+    lines = walks.read_text().splitlines()
+    other = tmp_path / walks.name
+    other.write_text("\n".join([lines[1], lines[0], *lines[2:]]))
+    assert lines[0] != lines[1]
+    assert main(["--data", str(other), "--recipes", "tiny", "--out", str(tmp_path), "--seeds", "1"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["targets_sha256"] == result["targets_sha256"]
+    assert len(list(tmp_path.glob("*.npz"))) == len(kept) + 1
+
 
 def test_places_are_those_of_what_is_served(toy: Dataset, toy_trained: TrainedRetrieval) -> None:
     cut = split(toy, "leave-one-out")

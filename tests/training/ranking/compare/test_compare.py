@@ -1,12 +1,14 @@
 """Rankers side by side: equal samples, collected once; honest metrics; a name that is not known is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from penchant.errors import ConfigError
+from training.data.dataset import Dataset
 from training.data.read import read_dataset
 from training.evaluation.probability import auc
 from training.ranking.compare.__main__ import main
@@ -47,13 +49,15 @@ def test_every_model_is_judged_on_what_was_held_out_and_beside_the_others(
     assert gap["low"] <= gap["difference"] <= gap["high"]
 
 
-def test_samples_are_collected_once_unless_their_file_is_broken(tiny_data: Path, tmp_path: Path) -> None:
+def test_samples_are_collected_once_unless_their_file_is_broken_or_the_data_is_other(
+    tiny_data: Path, tmp_path: Path
+) -> None:
     dataset = read_dataset(tiny_data)
     recipe = resolve("tiny", dataset)
 
-    def told() -> tuple[Collected, bool]:
+    def told(data: Dataset = dataset) -> tuple[Collected, bool]:
         steps: list[str] = []
-        found = collected(dataset, recipe, HELD, tmp_path, 3, lambda step, done: steps.append(step))
+        found = collected(data, recipe, HELD, tmp_path, 3, lambda step, done: steps.append(step))
         return found, steps == ["samples kept from before"]
 
     first, kept = told()
@@ -65,6 +69,12 @@ def test_samples_are_collected_once_unless_their_file_is_broken(tiny_data: Path,
         np.testing.assert_array_equal(again.users[part], first.users[part])
     (tmp_path / "valid.npz").write_bytes(b"half")
     assert not told()[1]
+    assert told()[1]
+    # The same events of items that are described in other words.
+    name, genres = next(iter(dataset.items.multi.items()))
+    items = replace(dataset.items, multi={**dataset.items.multi, name: [genres[-1], *genres[1:-1], genres[0]]})
+    assert items.multi[name] != genres
+    assert not told(replace(dataset, items=items))[1]
 
 
 def test_an_unknown_model_is_refused_with_those_there_are(
