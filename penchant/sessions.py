@@ -17,7 +17,7 @@ from penchant.errors import BundleMismatch
 GOLDEN_TOLERANCE = 1e-4
 Session = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.float32]]
 """A feed by input name (more names than the model takes are ignored) to the model's first output."""
-_DTYPES = {"tensor(int64)": "int64", "tensor(float)": "float32"}
+_DTYPES = {"tensor(int64)": "int64", "tensor(float)": "float32", "tensor(uint8)": "uint8"}
 
 
 def open_session(folder: Path, spec: ModelSpec) -> Session:

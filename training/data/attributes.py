@@ -12,6 +12,7 @@ from penchant.errors import DataError
 from training.data.columns import numbers, texts, unfit
 from training.data.dataset import Attributes
 from training.data.files import Source
+from training.data.media_files import MEDIUM, warn
 from training.data.times import times_us
 
 KINDS = ("categorical", "multi", "numeric", "text", "image", "audio", "created")
@@ -76,7 +77,7 @@ def align(
 ) -> tuple[Attributes, NDArray[np.int64] | None]:
     """Attributes in the order of `ids`, and creation times (0: not known) where a column is of kind "created".
 
-    A picture or sound that is not there counts as missing.
+    A picture or sound that is not there counts as missing, and a warning names the item.
     """
     result = Attributes()
     if table is None:
@@ -104,7 +105,9 @@ def align(
         elif kind in ("image", "audio"):
             base = folder.resolve()
             paths = [str(base / v) if v and (base / v).is_file() else "" for v in values]
-            counts[f"{kind}_files_missing"] = sum(bool(v) and not p for v, p in zip(values, paths, strict=True))
+            missing = [f"{id_}: {v} is not there" for id_, v, p in zip(ids, values, paths, strict=True) if v and not p]
+            counts[f"{kind}_files_missing"] = counts.get(f"{kind}_files_missing", 0) + len(missing)
+            warn(missing, MEDIUM[kind])
             getattr(result, kind)[name] = paths
         else:
             getattr(result, kind)[name] = values

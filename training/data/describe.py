@@ -15,6 +15,7 @@ from rich.table import Table
 
 from penchant.errors import PenchantError
 from training.data.dataset import Attributes, Dataset
+from training.data.media_files import MEDIUM, read_files
 from training.data.read import read_dataset
 from training.data.split import default_protocol, history_mask
 
@@ -59,6 +60,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "exposures": 0 if events.impressions is None else int(events.impressions.sum()),
         "item_attributes": _attributes(dataset.items),
         "user_attributes": _attributes(dataset.users),
+        **({"item_media": media} if (media := _media(dataset)) else {}),
         "tasks": dataset.tasks,
         "held_out_by_default": default_protocol(dataset),
         "cleaning": {name: count for name, count in dataset.counts.items() if count},
@@ -72,6 +74,18 @@ def _attributes(attributes: Attributes) -> dict[str, str]:
         for name, values in getattr(attributes, kind).items():
             filled = int(np.isfinite(values).sum()) if kind == "numeric" else sum(bool(v) for v in values)
             described[name] = f"{kind}, {filled / max(len(values), 1):.0%} filled"
+    return described
+
+
+def _media(dataset: Dataset) -> dict[str, str]:
+    """What can be read of the items' files, by attribute; a warning names what cannot."""
+    described = {}
+    for kind, medium in MEDIUM.items():
+        for name, paths in getattr(dataset.items, kind).items():
+            given = [(path, id_) for path, id_ in zip(paths, dataset.item_ids, strict=True) if path]
+            read = read_files(medium, [path for path, _ in given], [id_ for _, id_ in given])
+            whole = sum(one is not None for one in read)
+            described[name] = f"{whole:,} read" + (f", {len(read) - whole:,} broken" if whole < len(read) else "")
     return described
 
 

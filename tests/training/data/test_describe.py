@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from described_shop import ISSUE_TOML
+from PIL import Image
 
 from training.__main__ import main
 
@@ -21,6 +22,23 @@ def test_a_dataset_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (described["items"], described["items_with_events"]) == (3, 2)
     assert described["item_attributes"] == {"i_category": "categorical, 33% filled"}
     assert described["cleaning"] == {"items_read": 2, "rows_read": 3, "missing_user": 1, "events": 2}
+
+
+def test_media_that_are_missing_or_broken_are_counted_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "dataset.toml").write_text(ISSUE_TOML + 'image = ["front", "back"]\n')
+    (tmp_path / "train.csv").write_text("user_id\titem_id\ttime\n1\ta\t2026-01-05\n1\tb\t2026-01-07\n")
+    (tmp_path / "item_meta.csv").write_text("item_id\ti_category\tfront\tback\na\tshoes\ta.png\t\nb\t\tb.png\tc.png\n")
+    Image.new("RGB", (3, 3)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"broken")
+    assert main(["describe", "--data", str(tmp_path)]) == 0
+    described = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert described["item_media"] == {"front": "1 read, 1 broken", "back": "0 read"}
+    assert described["cleaning"]["image_files_missing"] == 1
+    missing, broken = (record.getMessage() for record in caplog.records)
+    assert missing == "b: c.png is not there; it goes without this picture"
+    assert broken.startswith(f"b: {tmp_path / 'b.png'} is no picture that can be read")
 
 
 def test_an_error_is_one_line_that_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

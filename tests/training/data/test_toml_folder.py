@@ -74,7 +74,7 @@ def test_value_may_be_named_without_a_table(shop: Shop) -> None:
     assert shop(events_toml('value = "v"'), e__csv="u,i,t,v\n1,a,1,3\n").events.values.tolist() == [3.0]
 
 
-def test_every_kind_of_attribute(shop: Shop, tmp_path: Path) -> None:
+def test_every_kind_of_attribute(shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "a.png").write_bytes(b"png")
     (tmp_path / "a.wav").write_bytes(b"wav")
     toml = (
@@ -114,6 +114,7 @@ numeric = ["age"]
     assert items.image == {"picture": [str((tmp_path / "a.png").resolve()), ""]}
     assert items.audio == {"sound": [str((tmp_path / "a.wav").resolve()), ""]}
     assert dataset.counts["image_files_missing"] == 1
+    assert [r.getMessage() for r in caplog.records] == ["b: gone.png is not there; it goes without this picture"]
     assert dataset.created_us is not None
     assert dataset.created_us.tolist() == [1_767_571_200_000_000, 0]
     assert dataset.users.categorical == {"land": ["DE"]}
