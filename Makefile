@@ -7,6 +7,7 @@
 #   make quality DATA=folder     the recipe over three seeds, through the front door and offline (long)
 #   make learning               learning on against training anew, on a generated world (long)
 #   make bench-freshness DATA=folder   and -throughput, -new-items, -swaps: the real-time figures (long)
+#   make bench-slates DATA=folder      what a slate costs beside the floor, and how fast it comes (minutes)
 #   make up DATA=folder / down / status     the stack on this machine, left running
 #
 # Other variables: PYTHON (a Python 3.11), PIP (more options for pip), SERVICES=separate (a process a service),
@@ -27,7 +28,7 @@ FIND_PYTHON = for p in $(PYTHON) python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done
 STACK_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SERVICES),--services $(SERVICES)) $(if $(REDIS),--redis $(REDIS)) $(ARGS)
 
-BENCHMARKS = bench-freshness bench-throughput bench-new-items bench-swaps
+BENCHMARKS = bench-freshness bench-throughput bench-new-items bench-swaps bench-slates
 
 .PHONY: help env protos demo quality learning $(BENCHMARKS) test check up down status clean
 

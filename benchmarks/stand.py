@@ -14,7 +14,7 @@ from benchmarks.accounts import Accounts
 from penchant.bundle import current
 from penchant.errors import ConfigError
 from stack import prepare
-from stack.layout import ROOT, free_layout
+from stack.layout import ROOT, Layout, free_layout
 from stack.running import running
 from stack.steps import Steps
 from stack.supervisor import Supervisor
@@ -33,6 +33,7 @@ class Stand:
     redis_url: str
     supervisor: Supervisor
     out: Path
+    layout: Layout
 
     @property
     def bundle(self) -> Path:
@@ -43,8 +44,9 @@ class Stand:
         return folder
 
     def accounts(self) -> Accounts:
-        """Of this process, the server and Redis."""
-        return Accounts({CLIENT: os.getpid(), SERVER: self._pid(SERVER), REDIS: self._pid(REDIS)})
+        """Of this process, the servers and Redis."""
+        names = [one["name"] for one in self.supervisor.status()["processes"]]
+        return Accounts({CLIENT: os.getpid(), **{name: self._pid(name) for name in names}})
 
     def redis_used_bytes(self) -> int:
         """What Redis says its data takes."""
@@ -77,10 +79,14 @@ def add_load_options(parser: argparse.ArgumentParser, slate_rate: float, slates:
 
 @contextlib.contextmanager
 def stand(options: argparse.Namespace) -> Iterator[Stand]:
-    """A stack of its own inside the block, with an empty log and store; gone after it. Raises PenchantError."""
+    """A stack of its own inside the block, with an empty log and store; gone after it. Raises PenchantError.
+
+    options.services: a kind of stack, where a benchmark can be told; standalone without.
+    """
     run = options.run.resolve()
+    kind = getattr(options, "services", SERVER)
     bundles = trained(options, run) if options.bundles is None else options.bundles.resolve()
-    layout = free_layout(run / "stack", bundles, "standalone", _OWN_PORT)
+    layout = free_layout(run / "stack", bundles, kind, _OWN_PORT)
     layout.clear()
     steps = Steps(layout.run / "steps")
     with running(layout, steps, say=say) as supervisor:
@@ -89,7 +95,7 @@ def stand(options: argparse.Namespace) -> Iterator[Stand]:
         url = f"redis://:{password}@127.0.0.1:{layout.ports['redis']}/0"
         out = run / "results"
         out.mkdir(parents=True, exist_ok=True)
-        yield Stand(layout.front_door, bundles, url, supervisor, out)
+        yield Stand(layout.front_door, bundles, url, supervisor, out, layout)
 
 
 def trained(options: argparse.Namespace, run: Path) -> Path:

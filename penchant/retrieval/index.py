@@ -26,11 +26,15 @@ _BUILD_BREADTH = 200
 
 @dataclass(frozen=True, slots=True)
 class OpenedSearch:
-    """A search, and how it came about; recall is that of the gate, 1 for exact search."""
+    """A search, and how it came about; recall is that of the gate, 1 for exact search.
+
+    breadth: ef of the graph in multiples of the neighbours asked for; 0 for exact search.
+    """
 
     search: Search
     kind: Literal["hnsw", "exact"]
     recall: float = 1.0
+    breadth: int = 0
 
 
 def open_search(folder: Path, embeddings: Matrix, user_embeddings: Matrix, index: str = "auto") -> OpenedSearch:
@@ -66,8 +70,8 @@ def _gated(opened: Any, embeddings: Matrix, user_embeddings: Matrix, index: str)
         search = hnsw_search(opened, embeddings, breadth)
         recall = _recall(search, exact, queries, len(embeddings) - 1)
         if recall >= GATE:
-            return OpenedSearch(search, "hnsw", recall)
-    return OpenedSearch(search, "hnsw", recall) if index == "hnsw" else OpenedSearch(exact, "exact")
+            return OpenedSearch(search, "hnsw", recall, breadth)
+    return OpenedSearch(search, "hnsw", recall, breadth) if index == "hnsw" else OpenedSearch(exact, "exact")
 
 
 def hnsw_search(index: Any, embeddings: Matrix, breadth: int) -> Search:
