@@ -89,7 +89,7 @@ def _values(written: Any) -> dict[str, Any]:
 
 def _attributes(attributes: Mapping[str, Attribute], path: str) -> dict[str, event_pb2.AttributeValue]:
     if not isinstance(attributes, Mapping):
-        raise refused(path, attributes, "it must map names to texts, numbers or lists of texts")
+        raise refused(path, attributes, "it must map names to texts, numbers, lists of texts or files")
     for name in attributes:
         # A key that is no text, or none that UTF-8 can write.
         build(event_pb2.StringList, f"{path}: name ", {"values": [name]})
@@ -101,8 +101,10 @@ def _attribute(value: Attribute, path: str) -> event_pb2.AttributeValue:
         return build(event_pb2.AttributeValue, f"{path}.", {"text": value})
     if isinstance(value, int | float):
         return build(event_pb2.AttributeValue, f"{path}.", {"number": value})
-    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
-        raise refused(path, value, "it must be a text, a number or a list of texts")
+    if isinstance(value, bytes):
+        return build(event_pb2.AttributeValue, f"{path}.", {"file": value})
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        raise refused(path, value, "it must be a text, a number, a list of texts or a file's bytes")
     return event_pb2.AttributeValue(list=build(event_pb2.StringList, f"{path}.", {"values": value}))
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-Attribute = str | float | Sequence[str]
+Attribute = str | float | Sequence[str] | bytes
+"""bytes: a picture or a sound, of items alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

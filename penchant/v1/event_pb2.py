@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17penchant/v1/event.proto\x12\x0bpenchant.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x84\x04\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x14\n\x0c\x61nonymous_id\x18\x04 \x01(\t\x12\x11\n\tdevice_id\x18\x05 \x01(\t\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12\x0f\n\x07item_id\x18\x07 \x01(\t\x12\x12\n\nevent_type\x18\x08 \x01(\t\x12\x12\n\x05value\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04text\x18\n \x01(\t\x12.\n\nevent_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bingest_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11recommendation_id\x18\r \x01(\t\x12\x15\n\x08position\x18\x0e \x01(\rH\x01\x88\x01\x01\x12\x11\n\tplacement\x18\x0f \x01(\t\x12%\n\x07\x63onsent\x18\x10 \x01(\x0e\x32\x14.penchant.v1.Consent\x12\x30\n\x07\x63ontext\x18\x11 \x03(\x0b\x32\x1f.penchant.v1.Event.ContextEntry\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_valueB\x0b\n\t_position\"c\n\x0e\x41ttributeValue\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x12\'\n\x04list\x18\x03 \x01(\x0b\x32\x17.penchant.v1.StringListH\x00\x42\x06\n\x04kind\"\x1c\n\nStringList\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x97\x02\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x35\n\nattributes\x18\x03 \x03(\x0b\x32!.penchant.v1.Item.AttributesEntry\x12\x16\n\tavailable\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12\x0f\n\x07\x64\x65leted\x18\x05 \x01(\x08\x12\x30\n\x0c\x63reated_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1aN\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.penchant.v1.AttributeValue:\x02\x38\x01\x42\x0c\n\n_available\"\xae\x01\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x35\n\nattributes\x18\x03 \x03(\x0b\x32!.penchant.v1.User.AttributesEntry\x1aN\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.penchant.v1.AttributeValue:\x02\x38\x01\"}\n\rIdentityMerge\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0c\x61nonymous_id\x18\x02 \x01(\tH\x00\x12\x13\n\tdevice_id\x18\x03 \x01(\tH\x00\x12\x11\n\x07user_id\x18\x04 \x01(\tH\x00\x12\x14\n\x0cinto_user_id\x18\x05 \x01(\tB\x06\n\x04\x66rom\"9\n\tRejection\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x1e\n\nWriteToken\x12\x10\n\x08position\x18\x01 \x01(\x03*c\n\x07\x43onsent\x12\x17\n\x13\x43ONSENT_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43ONSENT_FULL\x10\x01\x12\x1b\n\x17\x43ONSENT_PERSONALISATION\x10\x02\x12\x10\n\x0c\x43ONSENT_NONE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17penchant/v1/event.proto\x12\x0bpenchant.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x84\x04\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x14\n\x0c\x61nonymous_id\x18\x04 \x01(\t\x12\x11\n\tdevice_id\x18\x05 \x01(\t\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12\x0f\n\x07item_id\x18\x07 \x01(\t\x12\x12\n\nevent_type\x18\x08 \x01(\t\x12\x12\n\x05value\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04text\x18\n \x01(\t\x12.\n\nevent_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bingest_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11recommendation_id\x18\r \x01(\t\x12\x15\n\x08position\x18\x0e \x01(\rH\x01\x88\x01\x01\x12\x11\n\tplacement\x18\x0f \x01(\t\x12%\n\x07\x63onsent\x18\x10 \x01(\x0e\x32\x14.penchant.v1.Consent\x12\x30\n\x07\x63ontext\x18\x11 \x03(\x0b\x32\x1f.penchant.v1.Event.ContextEntry\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_valueB\x0b\n\t_position\"s\n\x0e\x41ttributeValue\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x12\'\n\x04list\x18\x03 \x01(\x0b\x32\x17.penchant.v1.StringListH\x00\x12\x0e\n\x04\x66ile\x18\x04 \x01(\x0cH\x00\x42\x06\n\x04kind\"\x1c\n\nStringList\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x97\x02\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x35\n\nattributes\x18\x03 \x03(\x0b\x32!.penchant.v1.Item.AttributesEntry\x12\x16\n\tavailable\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12\x0f\n\x07\x64\x65leted\x18\x05 \x01(\x08\x12\x30\n\x0c\x63reated_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1aN\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.penchant.v1.AttributeValue:\x02\x38\x01\x42\x0c\n\n_available\"\xae\x01\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x35\n\nattributes\x18\x03 \x03(\x0b\x32!.penchant.v1.User.AttributesEntry\x1aN\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.penchant.v1.AttributeValue:\x02\x38\x01\"}\n\rIdentityMerge\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x16\n\x0c\x61nonymous_id\x18\x02 \x01(\tH\x00\x12\x13\n\tdevice_id\x18\x03 \x01(\tH\x00\x12\x11\n\x07user_id\x18\x04 \x01(\tH\x00\x12\x14\n\x0cinto_user_id\x18\x05 \x01(\tB\x06\n\x04\x66rom\"9\n\tRejection\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x1e\n\nWriteToken\x12\x10\n\x08position\x18\x01 \x01(\x03*c\n\x07\x43onsent\x12\x17\n\x13\x43ONSENT_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43ONSENT_FULL\x10\x01\x12\x1b\n\x17\x43ONSENT_PERSONALISATION\x10\x02\x12\x10\n\x0c\x43ONSENT_NONE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,28 +38,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ITEM_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_USER_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_USER_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_CONSENT']._serialized_start=1400
-  _globals['_CONSENT']._serialized_end=1499
+  _globals['_CONSENT']._serialized_start=1416
+  _globals['_CONSENT']._serialized_end=1515
   _globals['_EVENT']._serialized_start=74
   _globals['_EVENT']._serialized_end=590
   _globals['_EVENT_CONTEXTENTRY']._serialized_start=521
   _globals['_EVENT_CONTEXTENTRY']._serialized_end=567
   _globals['_ATTRIBUTEVALUE']._serialized_start=592
-  _globals['_ATTRIBUTEVALUE']._serialized_end=691
-  _globals['_STRINGLIST']._serialized_start=693
-  _globals['_STRINGLIST']._serialized_end=721
-  _globals['_ITEM']._serialized_start=724
-  _globals['_ITEM']._serialized_end=1003
-  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_start=911
-  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_end=989
-  _globals['_USER']._serialized_start=1006
-  _globals['_USER']._serialized_end=1180
-  _globals['_USER_ATTRIBUTESENTRY']._serialized_start=911
-  _globals['_USER_ATTRIBUTESENTRY']._serialized_end=989
-  _globals['_IDENTITYMERGE']._serialized_start=1182
-  _globals['_IDENTITYMERGE']._serialized_end=1307
-  _globals['_REJECTION']._serialized_start=1309
-  _globals['_REJECTION']._serialized_end=1366
-  _globals['_WRITETOKEN']._serialized_start=1368
-  _globals['_WRITETOKEN']._serialized_end=1398
+  _globals['_ATTRIBUTEVALUE']._serialized_end=707
+  _globals['_STRINGLIST']._serialized_start=709
+  _globals['_STRINGLIST']._serialized_end=737
+  _globals['_ITEM']._serialized_start=740
+  _globals['_ITEM']._serialized_end=1019
+  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_start=927
+  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_end=1005
+  _globals['_USER']._serialized_start=1022
+  _globals['_USER']._serialized_end=1196
+  _globals['_USER_ATTRIBUTESENTRY']._serialized_start=927
+  _globals['_USER_ATTRIBUTESENTRY']._serialized_end=1005
+  _globals['_IDENTITYMERGE']._serialized_start=1198
+  _globals['_IDENTITYMERGE']._serialized_end=1323
+  _globals['_REJECTION']._serialized_start=1325
+  _globals['_REJECTION']._serialized_end=1382
+  _globals['_WRITETOKEN']._serialized_start=1384
+  _globals['_WRITETOKEN']._serialized_end=1414
 # @@protoc_insertion_point(module_scope)

@@ -67,14 +67,16 @@ class Event(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., tenant: _Optional[str] = ..., user_id: _Optional[str] = ..., anonymous_id: _Optional[str] = ..., device_id: _Optional[str] = ..., session_id: _Optional[str] = ..., item_id: _Optional[str] = ..., event_type: _Optional[str] = ..., value: _Optional[float] = ..., text: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ingest_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., recommendation_id: _Optional[str] = ..., position: _Optional[int] = ..., placement: _Optional[str] = ..., consent: _Optional[_Union[Consent, str]] = ..., context: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class AttributeValue(_message.Message):
-    __slots__ = ("text", "number", "list")
+    __slots__ = ("text", "number", "list", "file")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     LIST_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
     text: str
     number: float
     list: StringList
-    def __init__(self, text: _Optional[str] = ..., number: _Optional[float] = ..., list: _Optional[_Union[StringList, _Mapping]] = ...) -> None: ...
+    file: bytes
+    def __init__(self, text: _Optional[str] = ..., number: _Optional[float] = ..., list: _Optional[_Union[StringList, _Mapping]] = ..., file: _Optional[bytes] = ...) -> None: ...
 
 class StringList(_message.Message):
     __slots__ = ("values",)

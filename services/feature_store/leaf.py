@@ -21,6 +21,7 @@ from services.feature_store.column import Column
 from services.feature_store.identities import check_roots, read_users, roots_of
 from services.feature_store.ingestion import Ingestion
 from services.feature_store.items import ItemChanges, ItemJournal
+from services.feature_store.media import has_files, with_read_files
 from services.feature_store.projector import USER_FEATURES, USER_NAMES, Projector
 from services.feature_store.retention import Retention
 from services.feature_store.store import OnlineStore
@@ -240,7 +241,9 @@ class FeatureStore:
     async def write_items(self, items: Sequence[ItemWrite], now_us: int) -> Written:
         """Create or replace items. Raises InvalidArgument, Overloaded, StoreUnavailable."""
         check_batch(len(items), "items")
-        taken, rejections = _checked(items, self._check_item)
+        # A large picture takes some milliseconds, in which others are answered.
+        checked = asyncio.to_thread(_checked, items, self._check_item) if has_files(items) else None
+        taken, rejections = await checked if checked else _checked(items, self._check_item)
         position = await self.items.write(taken, now_us) if taken else self.item_table_position
         return Written(len(taken), rejections, position)
 
@@ -280,21 +283,21 @@ class FeatureStore:
         why = f"it cannot be served: {skipped}" if skipped else f"known are: {known}"
         raise InvalidArgument("feature_service", f"unknown feature service {service!r}; {why}")
 
-    def _check_item(self, item: ItemWrite) -> None:
+    def _check_item(self, item: ItemWrite) -> ItemWrite:
+        item = with_read_files(item)
         check_item(item)
         known = self.items.known_id(item.item_key)
         if known is not None and known != item.item_id:
             raise InvalidArgument("item_id", f"{item.item_id!r} has the same key as {known!r}: choose another id")
+        return item
 
 
-def _checked(entries: Sequence[Any], check: Callable[[Any], None]) -> tuple[list[Any], tuple[Rejected, ...]]:
-    """The valid entries, and why the others are not."""
+def _checked(entries: Sequence[T], check: Callable[[T], T | None]) -> tuple[list[T], tuple[Rejected, ...]]:
+    """The valid entries, or what check gives in an entry's place, and why the others are not."""
     taken, rejections = [], []
     for i, entry in enumerate(entries):
         try:
-            check(entry)
+            taken.append(check(entry) or entry)
         except InvalidArgument as error:
             rejections.append(Rejected(i, error.field, error.reason))
-        else:
-            taken.append(entry)
     return taken, tuple(rejections)

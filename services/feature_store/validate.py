@@ -128,6 +128,8 @@ def _check_attributes(attributes: Mapping[str, Any]) -> None:
         check_text("attributes", name, MAX_ID_BYTES)
         if value is None:
             raise InvalidArgument(field, "holds no value: give text, number or list, or leave it out")
+        if isinstance(value, bytes):
+            raise InvalidArgument(field, "is a file: only items have pictures and sounds")
         if isinstance(value, str):
             check_text(field, value, MAX_ATTRIBUTE_BYTES)
         elif isinstance(value, float):

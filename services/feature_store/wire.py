@@ -125,7 +125,7 @@ def _attributes(values: Mapping[str, event_pb2.AttributeValue]) -> dict[str, Any
     return {name: _value(value) for name, value in sorted(values.items())}
 
 
-def _value(value: event_pb2.AttributeValue) -> str | float | list[str] | None:
+def _value(value: event_pb2.AttributeValue) -> str | float | list[str] | bytes | None:
     match value.WhichOneof("kind"):
         case "text":
             return value.text
@@ -133,6 +133,8 @@ def _value(value: event_pb2.AttributeValue) -> str | float | list[str] | None:
             return value.number
         case "list":
             return list(value.list.values)
+        case "file":
+            return value.file
     return None
 
 

@@ -13,7 +13,10 @@ CONSENT_NONE = 3
 
 @dataclass(frozen=True, slots=True)
 class ItemWrite:
-    """An item as its owner describes it; attributes hold str, float or list of str. created_us 0: on arrival."""
+    """An item as its owner describes it; attributes hold str, float, list of str, and bytes of a file until it is read.
+
+    created_us 0: on arrival.
+    """
 
     item_key: int
     item_id: str

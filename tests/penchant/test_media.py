@@ -1,11 +1,8 @@
 """Media in the small form that encoders take."""
 
-import io
-import wave
-
 import numpy as np
 import pytest
-from PIL import Image
+from media_files import picture_file, sound_file
 
 from penchant.media import (
     PICTURE,
@@ -17,34 +14,10 @@ from penchant.media import (
     packed,
     picture,
     sound,
+    spectra,
     unpacked,
     word_numbers,
 )
-
-
-def picture_file(colour: tuple[int, ...] = (200, 30, 10), size: tuple[int, int] = (80, 50), form: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    Image.new("RGBA" if len(colour) == 4 else "RGB", size, colour).save(file, form)
-    return file.getvalue()
-
-
-def sound_file(hz: float, rate: int = 8000, width: int = 2, seconds: float = 0.5, channels: int = 1) -> bytes:
-    file = io.BytesIO()
-    wave_N = 0.6 * np.sin(2 * np.pi * hz * np.arange(int(rate * seconds)) / rate)
-    if width == 1:
-        raw = np.rint(127 * wave_N + 128).astype(np.uint8).tobytes()
-    elif width == 3:
-        whole = np.rint(8_388_607 * wave_N).astype("<i4")
-        raw = whole.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
-    else:
-        raw = np.rint((2 ** (8 * width - 1) - 1) * wave_N).astype(f"<i{width}").tobytes()
-    frames = np.frombuffer(raw, np.uint8).reshape(-1, width)
-    with wave.open(file, "wb") as out:
-        out.setnchannels(channels)
-        out.setsampwidth(width)
-        out.setframerate(rate)
-        out.writeframes(np.tile(frames, (1, channels)).tobytes())
-    return file.getvalue()
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "GIF", "WEBP", "JPEG"])
@@ -80,10 +53,7 @@ def test_a_tone_is_loudest_in_the_same_band_at_every_rate_and_width(rate: int, w
 
 
 def test_how_loud_a_sound_is_does_not_show_and_silence_is_zeros() -> None:
-    file = io.BytesIO(sound_file(440))
-    loud = np.frombuffer(file.getvalue()[44:], "<i2").astype(np.float64)
-    from penchant.media import spectra
-
+    loud = np.frombuffer(sound_file(440)[44:], "<i2").astype(np.float64)
     np.testing.assert_array_equal(spectra(loud, 8000), spectra(0.1 * loud, 8000))
     assert not spectra(0 * loud, 8000).any()
 

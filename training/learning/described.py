@@ -1,22 +1,26 @@
 """Attributes of items and users that grow with what is written of them."""
 
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.media import PICTURE, is_packed, unpacked
 from training.data.dataset import Attributes
 
 
 def extended(base: Attributes, count: int, rows: dict[int, dict[str, Any]]) -> Attributes:
     """The base's columns over `count` entities, with what was written of some of them since, whole, by place.
 
-    A name that the base does not have becomes multi for a list, numeric for a number, categorical for a text.
+    A name that the base does not have becomes multi for a list, numeric for a number, image or audio for a file and
+    categorical for another text.
     """
     lists = {name for row in rows.values() for name, value in row.items() if isinstance(value, list)}
     numbers = {name for row in rows.values() for name, value in row.items() if isinstance(value, float)}
-    texts = {name for row in rows.values() for name, value in row.items() if isinstance(value, str)}
-    known = {*base.categorical, *base.multi, *base.numeric, *base.text}
+    files = {n: v for row in rows.values() for n, v in row.items() if isinstance(v, str) and is_packed(v)}
+    texts = {name for row in rows.values() for name, value in row.items() if isinstance(value, str)} - files.keys()
+    known = {*base.categorical, *base.multi, *base.numeric, *base.text, *base.image, *base.audio}
     result = Attributes(
         categorical={n: _texts(v, n, count, rows) for n, v in _columns(base.categorical, texts - known - lists)},
         multi={n: _lists(v, n, count, rows) for n, v in _columns(base.multi, lists - known)},
@@ -26,13 +30,16 @@ def extended(base: Attributes, count: int, rows: dict[int, dict[str, Any]]) -> A
         },
         text={n: _texts(v, n, count, rows) for n, v in base.text.items()},
     )
-    for kind in ("image", "audio"):
-        for name, values in getattr(base, kind).items():
-            getattr(result, kind)[name] = [*values, *([""] * (count - len(values)))]
+    new = {name: value for name, value in files.items() if name not in known | texts | lists}
+    pictures = {name for name, value in new.items() if unpacked(value, PICTURE) is not None}
+    for n, v in _columns(base.image, pictures):
+        result.image[n] = _files(v, n, count, rows)
+    for n, v in _columns(base.audio, new.keys() - pictures):
+        result.audio[n] = _files(v, n, count, rows)
     return result
 
 
-def _columns(base: dict[str, Any], new: set[str]) -> list[tuple[str, list[Any]]]:
+def _columns(base: dict[str, Any], new: Set[str]) -> list[tuple[str, list[Any]]]:
     return [*base.items(), *((name, []) for name in sorted(new))]
 
 
@@ -43,6 +50,15 @@ def _texts(values: list[str], name: str, count: int, rows: dict[int, dict[str, A
         column[place] = (
             "|".join(value) if isinstance(value, list) else value if isinstance(value, str) else f"{value:g}"
         )
+    return column
+
+
+def _files(values: list[str], name: str, count: int, rows: dict[int, dict[str, Any]]) -> list[str]:
+    """Paths of the base, and what was written; a text that is no file of theirs is none."""
+    column = [*values, *([""] * (count - len(values)))]
+    for place, row in rows.items():
+        value = row.get(name, "")
+        column[place] = value if isinstance(value, str) and is_packed(value) else ""
     return column
 
 

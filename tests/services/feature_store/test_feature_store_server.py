@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import json
 import math
 
 import grpc
 import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from media_files import picture_file, sound_file
 from store_world import DAY_US, NOW_US
 
 from penchant.ids import identity_key, key
+from penchant.media import PICTURE, SOUND, picture, sound, unpacked
 from penchant.v1 import event_pb2, feature_pb2, feature_store_service_pb2, ingestion_service_pb2
 from penchant.v1.feature_store_service_pb2_grpc import FeatureStoreServiceStub
 from penchant.v1.ingestion_service_pb2_grpc import IngestionServiceStub
@@ -211,6 +214,18 @@ BAD_ITEMS = {
         ),
         "attributes['t']",
     ),
+    "a broken file": (
+        event_pb2.Item(item_id="a", attributes={"cover": event_pb2.AttributeValue(file=picture_file()[:60])}),
+        "attributes['cover']",
+    ),
+    "a file of nothing": (
+        event_pb2.Item(item_id="a", attributes={"cover": event_pb2.AttributeValue(file=b"")}),
+        "attributes['cover']",
+    ),
+    "a large file": (
+        event_pb2.Item(item_id="a", attributes={"cover": event_pb2.AttributeValue(file=bytes(1 + (1 << 20)))}),
+        "attributes['cover']",
+    ),
     "before 1970": (event_pb2.Item(item_id="a", created_time=Timestamp(seconds=-9)), "created_time"),
 }
 
@@ -229,6 +244,26 @@ async def test_bad_users_are_rejected_by_index(door):
     answer = await door[1].WriteUsers(ingestion_service_pb2.WriteUsersRequest(users=users))
     assert answer.accepted == 1
     assert [(r.index, r.field) for r in answer.rejections] == [(0, "user_id"), (2, "user_id")]
+
+
+async def test_files_of_an_item_are_kept_in_the_form_that_encoders_read(door):
+    files = {"cover": picture_file(), "jingle": sound_file(440)}
+    attributes = {name: event_pb2.AttributeValue(file=file) for name, file in files.items()}
+    request = ingestion_service_pb2.WriteItemsRequest(items=[event_pb2.Item(item_id="a", attributes=attributes)])
+    assert (await door[1].WriteItems(request)).accepted == 1
+    watching = door[0].WatchItems(feature_store_service_pb2.WatchItemsRequest())
+    kept = json.loads((await watching.read()).changes[0].attributes_json)
+    watching.cancel()
+    np.testing.assert_array_equal(unpacked(kept["cover"], PICTURE), picture(files["cover"]))
+    np.testing.assert_array_equal(unpacked(kept["jingle"], SOUND), sound(files["jingle"]))
+
+
+async def test_a_user_has_no_files(door):
+    users = [event_pb2.User(user_id="a", attributes={"face": event_pb2.AttributeValue(file=picture_file())})]
+    answer = await door[1].WriteUsers(ingestion_service_pb2.WriteUsersRequest(users=users))
+    assert [(r.field, r.reason) for r in answer.rejections] == [
+        ("attributes['face']", "is a file: only items have pictures and sounds")
+    ]
 
 
 async def test_written_items_are_watched_with_rising_positions(door):

@@ -9,8 +9,11 @@ from learning_world import act, append, item, merge
 from penchant.errors import LogError
 from penchant.event_log import open_event_log
 from penchant.ids import identity_key, key, keys
+from penchant.media import PICTURE, SOUND, packed
 from penchant.v1 import event_pb2, log_pb2
+from training.data.dataset import Attributes
 from training.data.read import read_dataset
+from training.learning.described import extended
 from training.learning.journal import Journal, View, slate_number
 from training.learning.reading import LogFollower
 from training.learning.records import decoded, identity
@@ -101,6 +104,20 @@ def test_written_items_bring_their_attributes_and_anew_the_newest(tiny_data: Pat
     first = journal.view().dataset.item_ids.index("i1")
     assert items.multi["genres"][first] == ("crime", "new")
     assert np.isnan(items.numeric["price"][first])
+
+
+def test_files_of_written_items_are_media_like_those_of_the_base(tmp_path: Path) -> None:
+    cover, jingle = packed(np.zeros(PICTURE, np.uint8)), packed(np.ones(SOUND, np.uint8))
+    append(tmp_path, [item("a", cover=cover, jingle=jingle, kind="x"), item("b", kind="y")], "items")
+    items = read(tmp_path).view().dataset.items
+    assert items.image == {"cover": [cover, ""]}
+    assert items.audio == {"jingle": [jingle, ""]}
+    assert items.categorical == {"kind": ["x", "y"]}
+    base = Attributes(image={"cover": ["/a.png", "/b.png"]}, audio={"jingle": ["", ""]})
+    grown = extended(base, 3, {1: {"cover": cover}, 2: {"cover": "no file", "jingle": jingle}})
+    assert grown.image == {"cover": ["/a.png", cover, ""]}
+    assert grown.audio == {"jingle": ["", "", jingle]}
+    assert grown.categorical == {}
 
 
 def test_impressions_and_acts_share_the_slate_they_echo(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from training.content.encoders.words import WordsEncoder
 from training.deterministic import deterministic
 
 FOLDS = 3
-SHOWN = 80_000
+SHOWN = 40_000
 """Items shown to a network in all, each many times where there are few."""
 _MOST_EPOCHS, _LEAST_EPOCHS = 40, 2
 _BATCH = 64
