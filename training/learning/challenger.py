@@ -24,9 +24,10 @@ from training.learning.warm import Warm
 from training.progress import Tell
 from training.ranking.export import CANDIDATE_INPUTS, ranker_feeds
 from training.ranking.fit import feeds_for
-from training.ranking.model import RankerModel, ServedRanker
+from training.ranking.model import RankerModel
 from training.ranking.recipe import RankingRecipe
 from training.ranking.samples import Samples, Stage
+from training.ranking.served import ServedRanker
 from training.ranking.tasks import Task
 from training.ranking.train import weights_of
 from training.ranking.warm import RankerWeights

@@ -10,8 +10,8 @@ from penchant.errors import ConfigError
 from penchant.ranking import Inputs
 from penchant.types import Matrix
 from training.export import Feed, export_model
-from training.ranking.model import ServedRanker
 from training.ranking.samples import Samples
+from training.ranking.served import ServedRanker
 from training.ranking.train import TrainedRanker
 
 CANDIDATE_INPUTS = ("rows", "item_dense", "retrieval", "pair_dense")

@@ -22,8 +22,8 @@ from training.ranking.networks.position import PositionBias
 from training.ranking.recipe import RankingRecipe
 from training.ranking.statistics import BOUND, LOG_SHARES, SPREAD_FLOOR
 
-_BLEND = RETRIEVAL_FEATURES.index("blend")
-_TYPES = max(t.code for t in EVENT_TYPES.values()) + 1
+BLEND = RETRIEVAL_FEATURES.index("blend")
+TYPES = max(t.code for t in EVENT_TYPES.values()) + 1
 _AGAIN = 4
 """Numbers that say how the user acted on the candidate itself."""
 
@@ -68,7 +68,7 @@ class Outputs:
 
 
 def task_scores(outputs: Outputs, logits: Matrix) -> Matrix:
-    """Scores [..., 1 + T] of logits, as ServedRanker gives them."""
+    """Scores [..., 1 + T] of logits, as what is served gives them."""
     tasks = logits[..., 1:] * outputs.slope + outputs.offset
     probability = 1.0 / (1.0 + np.exp(-np.clip(tasks, -60, 60)))
     tasks = np.where(outputs.is_number, np.clip(tasks, outputs.low, outputs.high), probability)
@@ -83,7 +83,7 @@ class Member(nn.Module):
         self.recipe = recipe
         dim = recipe.dim
         self.items = nn.Linear(known_width, dim)
-        self.types = nn.Embedding(_TYPES, dim)
+        self.types = nn.Embedding(TYPES, dim)
         self.signals = nn.Linear(len(HISTORY_SIGNALS), dim)
         self.positions = nn.Parameter(torch.zeros(recipe.history, dim))
         self.history = history_of(recipe)
@@ -91,7 +91,8 @@ class Member(nn.Module):
         nn.init.normal_(self.types.weight, std=0.02)
         user, dense = len(schema.user_dense_names), len(schema.item_dense_names) + len(RETRIEVAL_FEATURES)
         dense += len(schema.pair_dense_names)
-        self.again = nn.Embedding(_TYPES, _AGAIN)
+        self.again = nn.Embedding(TYPES, _AGAIN)
+        self.user_width = user
         width = user + 2 * dense + len(LOG_SHARES) + dim + self.history.width + 1 + _AGAIN
         self.drop = nn.Dropout(recipe.dropout)
         self.cross = cross_of(recipe, width, user + self.history.user_width)
@@ -178,69 +179,10 @@ class RankerModel(nn.Module):
         shares = torch.stack([batch.dense[..., first + c] for c in LOG_SHARES], dim=-1) - batch.log_sums[:, None]
         features = torch.cat([alone, among, (shares / BOUND).clamp(-BOUND, BOUND)], dim=-1)
         user = ((batch.user_dense - self.user_mean) / self.user_spread).clamp(-BOUND, BOUND)
-        return features, user, among[..., first + _BLEND]
+        return features, user, among[..., first + BLEND]
 
     def forward(self, batch: Batch, member: int | None = None) -> Tensor:
         """Logits [R, C, 1 + T], the mean of the members or those of one."""
         features, user, blend = self.prepare(batch)
         chosen = self.ensemble if member is None else [self.ensemble[member]]
         return torch.stack([m(m.items(self.known), batch, features, user, blend) for m in chosen]).mean(dim=0)
-
-
-class ServedRanker(nn.Module):
-    """What is exported: ranker_inputs of one request to scores [B, 1 + T], `engage` first, all of them finite.
-
-    The item vectors are those the model was trained with, by the rows of the bundle's catalogue.
-    """
-
-    slope: Tensor
-    offset: Tensor
-    low: Tensor
-    high: Tensor
-    is_number: Tensor
-
-    def __init__(self, model: RankerModel, known_NK: Matrix, outputs: Outputs) -> None:
-        super().__init__()
-        self.model = model
-        with torch.no_grad():
-            for i, member in enumerate(model.ensemble):
-                self.register_buffer(f"items_{i}", member.items(torch.from_numpy(known_NK)))
-        for name in ("slope", "offset", "low", "high", "is_number"):
-            self.register_buffer(name, torch.from_numpy(getattr(outputs, name)))
-
-    def forward(
-        self,
-        history_rows: Tensor,
-        history_types: Tensor,
-        history_signals: Tensor,
-        user_dense: Tensor,
-        rows: Tensor,
-        item_dense: Tensor,
-        retrieval: Tensor,
-        pair_dense: Tensor,
-    ) -> Tensor:
-        """Scores of the B candidates: a log-odds for `engage`, probabilities and numbers for the tasks."""
-        dense = finite(torch.cat([item_dense, retrieval, pair_dense], dim=-1))
-        # In double: what is subtracted and divided by must not differ between runtimes, or small spreads blow it up.
-        wide = dense.double()
-        mean = wide.mean(dim=0, keepdim=True)
-        spread = ((wide - mean) ** 2).mean(dim=0, keepdim=True).sqrt()
-        first = self.model.item_width
-        log_sums = torch.stack([wide[:, first + c] for c in LOG_SHARES], dim=-1).logsumexp(dim=0, keepdim=True)
-        batch = Batch(
-            history_rows, history_types.clamp(0, _TYPES - 1), finite(history_signals), finite(user_dense),
-            rows[None], dense[None], mean.float(), spread.float(), log_sums.float(),
-        )  # fmt: skip
-        features, user, blend = self.model.prepare(batch)
-        tables = [getattr(self, f"items_{i}") for i in range(len(self.model.ensemble))]
-        logits = torch.stack(
-            [m(items, batch, features, user, blend) for m, items in zip(self.model.ensemble, tables, strict=True)]
-        ).mean(dim=0)[0]
-        tasks = logits[:, 1:] * self.slope + self.offset
-        tasks = torch.where(self.is_number, tasks.clamp(self.low, self.high), tasks.sigmoid())
-        return torch.cat([logits[:, :1], tasks], dim=-1)
-
-
-def finite(x: Tensor) -> Tensor:
-    """NaN as 0, infinities as large numbers: a broken feature costs a candidate its place, not the slate its order."""
-    return torch.as_tensor(torch.nan_to_num(x, nan=0.0, posinf=1e6, neginf=-1e6))
