@@ -23,9 +23,6 @@ from penchant.types import Keys, Mask, Matrix, Rows, Times, Vector
 
 __all__ = ["Column", "Embed", "ItemChange", "ItemTable", "TagColumn"]
 
-Embed = Callable[[Matrix], Matrix]
-"""Content vectors [n, C] to item embeddings [n, D]."""
-
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
@@ -41,6 +38,10 @@ class ItemChange:
     available: bool = True
     attributes: Mapping[str, Any] = field(default_factory=dict)
     created_us: int = 0
+
+
+Embed = Callable[[Sequence[ItemChange], Matrix], Matrix]
+"""Changed items and their content vectors [n, C] to item embeddings [n, D]."""
 
 
 class ItemTable:
@@ -283,7 +284,7 @@ class ItemTable:
             vectors[:] = content[[i for _, i, _ in mine]]
         embeddings = np.zeros((len(mine), self.embeddings.shape[1]), np.float32)
         if embed is not None and len(mine):
-            embeddings[:] = embed(vectors)
+            embeddings[:] = embed([change for _, _, change in mine], vectors)
         created = np.array([change.created_us for _, _, change in late], np.int64)
         columns = {
             "content": self._written(self.content, rows, vectors),

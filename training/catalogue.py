@@ -1,7 +1,8 @@
 """The items of a bundle: which there are, their rows, and what is known of them without any model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 from penchant.content import CONTENT_DIM, content_vectors, tokens
 from penchant.features import FeatureSchema, ItemFeatures
 from penchant.ids import keys
+from penchant.item_reader import ItemReader
 from penchant.item_table import ItemTable, TagColumn
 from penchant.types import Keys, Matrix, Times, Vector
-from training.data.dataset import Dataset
+from training.data.dataset import Attributes, Dataset
 from training.evaluation.protocol import TENANT, event_columns
 
 
@@ -32,6 +34,12 @@ class Catalogue:
     """[N+1] UTC microseconds: creation where the data set tells it, else the first event seen, else 0."""
     texts: tuple[str, ...]
     """Names of the attributes whose words are content."""
+    reader: ItemReader
+    """Of what the item tower reads."""
+    attributes: Attributes
+    """The data set's."""
+    item_of_row: NDArray[np.int64]
+    """[N+1]: the dataset item of each row; -1 first."""
 
     @property
     def count(self) -> int:
@@ -41,6 +49,10 @@ class Catalogue:
     def rows(self, items: NDArray[np.integer]) -> NDArray[np.int64]:
         """Rows of dataset item indices; 0 for an item the bundle has not, and for -1."""
         return np.asarray(self.row_of_item[items], np.int64)
+
+    def read(self, rows: NDArray[np.int64]) -> Matrix:
+        """What the item tower reads of rows 1..N, float32 [n, C]."""
+        return self.reader.vectors(attributes_of(self.attributes, self.item_of_row[rows]))
 
     def table(self, embeddings: Matrix, features: Matrix) -> ItemTable:
         """The item table, with embeddings [N+1, D] and dense item features [N+1, Fi]."""
@@ -83,7 +95,25 @@ def build_catalogue(dataset: Dataset, before: NDArray[np.int64], cut_us: int) ->
         numeric,
         _created(dataset, before, chosen, row_of_item),
         tuple(dataset.items.text),
+        reader_of(dataset, chosen),
+        dataset.items,
+        np.concatenate([[-1], chosen]).astype(np.int64),
     )
+
+
+def reader_of(dataset: Dataset, items: NDArray[np.int64]) -> ItemReader:
+    """Reads every text, tag and number that the data set has of items; scales are these items'."""
+    has = dataset.items
+    return ItemReader.of(has.text, [*has.categorical, *has.multi], {n: v[items] for n, v in has.numeric.items()})
+
+
+def attributes_of(attributes: Attributes, items: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
+    """Of dataset items, as they would be written to the running service."""
+    columns: dict[str, Any] = {
+        **attributes.text, **attributes.categorical, **attributes.multi, **attributes.numeric,
+    }  # fmt: skip
+    for i in items.tolist():
+        yield {name: column[i] for name, column in columns.items()}
 
 
 def item_features(

@@ -297,7 +297,8 @@ class RetrievalModel:
         new = rows >= len(self.popular_scores)
         if new.any() and not new.all():
             near = features[~new][bits[~new] & _BIT["two_tower"] > 0]
-            features[new] = made_new(features[new], near if len(near) else features[~new], settings.tower_weight)
+            near = near if len(near) else features[~new]
+            features[new] = made_new(features[new], near, settings.tower_weight, settings.new_lift)
             # What happens now is known of them all the same.
             if vector is None:
                 features[new, BLEND] = with_live(features[new, BLEND], rows[new], self.live_rows, self.live_shares)

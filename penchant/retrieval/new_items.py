@@ -16,18 +16,18 @@ _SHARE = 5
 """One of so many places of a blend is kept for such items: of 500 more than all sources propose."""
 
 
-def made_new(features: Matrix, near: Matrix, tower_weight: float) -> Matrix:
+def made_new(features: Matrix, near: Matrix, tower_weight: float, lift: float) -> Matrix:
     """Retrieval features [n, S] of new items beside candidates of the same query [M, S] that the bundle knows.
 
     That nobody went on to an item yet says nothing of it: it is taken to be followed and popular as those are on
-    average. Its dot, content and place are its own.
+    average. Its dot, content and place are its own, and lift is added to its blend.
     """
     mean = near.mean(axis=0)
     mean[BLEND] -= tower_weight * mean[DOT]
     own = [DOT, CONTENT, RECIPROCAL_RANK]
     made = np.broadcast_to(mean, features.shape).copy()
     made[:, own] = features[:, own]
-    made[:, BLEND] += tower_weight * features[:, DOT]
+    made[:, BLEND] += tower_weight * features[:, DOT] + lift
     return np.asarray(made, np.float32)
 
 

@@ -21,6 +21,9 @@ class RetrievalSettings:
     """Items after which a history item's co-visitation weight has halved."""
     trend_window: int = -1
     """Which popularity window the bundle's trend was made of; -1 is all time."""
+    new_lift: float = 0.0
+    """Added to the blend of items newer than the bundle, which would else seldom come first: they are taken to be
+    average in all but their content."""
     quotas: Mapping[str, int] = field(
         default_factory=lambda: {
             "two_tower": 300, "co_visitation": 300, "popular": 50, "fresh": 20, "content": 30, "caller": 1000,

@@ -1,6 +1,6 @@
 """A bundle in memory, checked against what this program reads: its item table, retrieval and models."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from penchant.bundle import Manifest, ModelSpec, TensorSpec
 from penchant.content import CONTENT_DIM
 from penchant.errors import BundleMismatch
 from penchant.features import FeatureSchema
-from penchant.item_table import Embed, ItemTable
+from penchant.item_reader import ItemReader
+from penchant.item_table import Embed, ItemChange, ItemTable
 from penchant.ranking import HISTORY_SIGNALS
 from penchant.retrieval import RETRIEVAL_FEATURES, RetrievalModel
 from penchant.retrieval.delta import DeltaSearch
@@ -159,13 +160,20 @@ def _ranker(folder: Path, manifest: Manifest, schema: FeatureSchema) -> Session:
 def _embedder(folder: Path, manifest: Manifest, table: ItemTable) -> Embed:
     dim = manifest.embedding_dim
     if "item_tower" not in manifest.models:
-        return lambda content: np.zeros((len(content), dim), np.float32)
+        return lambda changes, content: np.zeros((len(content), dim), np.float32)
     spec = _spec(manifest, "item_tower")
-    inputs = {spec.inputs[0].name: (-1, table.content.shape[1])}
-    _check_spec(manifest, "item_tower", spec, inputs, (-1, manifest.embedding_dim))
-    session = open_session(folder, spec)
+    reader = ItemReader.open(folder)
     name = spec.inputs[0].name
-    return lambda content: session({name: np.ascontiguousarray(content, np.float32)})
+    width = table.content.shape[1] if reader is None else reader.width
+    _check_spec(manifest, "item_tower", spec, {name: (-1, width)}, (-1, manifest.embedding_dim))
+    session = open_session(folder, spec)
+
+    def embed(changes: Sequence[ItemChange], content: Matrix) -> Matrix:
+        if reader is not None:
+            content = reader.vectors(change.attributes for change in changes)
+        return session({name: np.ascontiguousarray(content, np.float32)})
+
+    return embed
 
 
 def _spec(manifest: Manifest, name: str) -> ModelSpec:

@@ -3,6 +3,7 @@
 import csv
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
-def embed(content: np.ndarray) -> np.ndarray:
+def embed(changes: Sequence[ItemChange], content: np.ndarray) -> np.ndarray:
     return content[:, :3] * 2
 
 
@@ -125,7 +126,7 @@ def check(table: ItemTable, newest: dict[int, ItemChange]) -> None:
             assert change is not None
             if not change.deleted:
                 assert np.array_equal(table.content[row], content_of(change))
-                assert np.array_equal(table.embeddings[row], embed(content_of(change)[None])[0])
+                assert np.array_equal(table.embeddings[row], embed([change], content_of(change)[None])[0])
             assert np.array_equal(table.features[row], table.features[0])
             assert table.created[row] == change.created_us
     delta = [key for key in known if key not in ITEM_KEYS]

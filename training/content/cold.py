@@ -21,15 +21,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 
-from penchant.content import content_vectors
 from penchant.errors import ConfigError, PenchantError
 from penchant.types import Matrix
 from training.arguments import positive
-from training.catalogue import build_catalogue, tokens_of
+from training.catalogue import attributes_of, build_catalogue, tokens_of
 from training.content.cold_report import print_report
 from training.content.held_out import Asked, Histories, draw_cold, histories, with_only, without_items
+from training.content.item_map import fit_map
 from training.content.likeness import TfidfNeighbours
 from training.content.measure import among_all, among_cold
+from training.content.sentences import read_vectors
 from training.data.dataset import Dataset
 from training.data.read import read_dataset
 from training.data.split import split
@@ -39,7 +40,6 @@ from training.progress import Tell, shown
 from training.recipes import described, resolve
 from training.retrieval.choose import choose_settings
 from training.retrieval.fit import fit_retrieval
-from training.retrieval.tower import ServedItemTower
 from training.retrieval.trained import TrainedRetrieval
 
 K = 10
@@ -56,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         dataset = read_dataset(options.data)
         options.out.mkdir(parents=True, exist_ok=True)
         with shown(console) as tell:
-            result = cold(dataset, options.recipe, options.share, options.seed, options.max_users, tell)
+            result = cold(
+                dataset, options.recipe, options.share, options.seed, options.max_users, options.vectors, tell
+            )
     except (PenchantError, OSError) as error:
         console.print(f"[red]cold:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 2
@@ -74,11 +76,13 @@ def cold(
     share: float,
     seed: int,
     max_users: int = 0,
+    vectors: Path | None = None,
     tell: Tell = lambda step, done: None,
 ) -> dict[str, Any]:
     """The JSON object. Raises ConfigError where the data set has nothing to hold out or nothing written of its items.
 
-    max_users: of those with a cold target; all by default.
+    max_users: of those with a cold target; all by default. vectors: a file as read_vectors takes it, whose item
+    tower is measured beside.
     """
     names = described_by(dataset)
     if not names:
@@ -98,9 +102,11 @@ def cold(
     if len(past.cold) == 0:
         raise ConfigError(f"nobody in {dataset.name} met a held-out item after a known one: give a larger --share")
     tell("measure", 0.0)
-    item_of_row = np.argsort(catalogue.row_of_item[:-1], kind="stable")[-catalogue.count :]
-    tfidf = TfidfNeighbours(tokens_of(dataset, item_of_row), tokens_of(dataset, items))
+    tfidf = TfidfNeighbours(tokens_of(dataset, catalogue.item_of_row[1:]), tokens_of(dataset, items))
+    told = read_vectors(vectors, dataset.item_ids) if vectors else None
     towers = {name: embedded(trained, with_only(dataset, kept), items) for name, kept in _ablations(names).items()}
+    if told is not None:
+        towers |= _with_vectors(trained, dataset, items, told)
     places, choice = among_cold(trained, past, towers, tfidf)
     everywhere = among_all(trained, past, towers["all"])
     tell("measure", 1.0)
@@ -125,15 +131,33 @@ def cold(
 def described_by(dataset: Dataset) -> list[str]:
     """Names of the item attributes that content is made of."""
     items = dataset.items
-    return [*items.text, *items.categorical, *items.multi]
+    return [*items.text, *items.categorical, *items.multi, *items.numeric]
 
 
 def embedded(trained: TrainedRetrieval, dataset: Dataset, items: NDArray[np.int64]) -> Matrix:
     """Embeddings [C, D] of items that the model does not know, as the service makes them when an item is written."""
-    content = torch.from_numpy(content_vectors(tokens_of(dataset, items)))
-    with torch.no_grad():
-        vectors: Matrix = ServedItemTower(trained.towers)(content).numpy()
-    return vectors
+    content = trained.item_map.reader.vectors(attributes_of(dataset.items, items))
+    return trained.item_map.embeddings(content)
+
+
+def _with_vectors(
+    trained: TrainedRetrieval, dataset: Dataset, items: NDArray[np.int64], told: Matrix
+) -> dict[str, Matrix]:
+    """Embeddings of cold items by item towers that read vectors [dataset items, W] too, or alone."""
+    catalogue, reader = trained.catalogue, trained.item_map.reader
+    counts = np.bincount(trained.histories.rows, minlength=catalogue.count + 1)
+
+    def both(rows: NDArray[np.int64]) -> Matrix:
+        return np.concatenate([catalogue.read(rows), told[catalogue.item_of_row[rows]]], axis=1)
+
+    def alone(rows: NDArray[np.int64]) -> Matrix:
+        return told[catalogue.item_of_row[rows]]
+
+    content = np.concatenate([reader.vectors(attributes_of(dataset.items, items)), told[items]], axis=1)
+    return {
+        "with vectors": fit_map(reader, both, trained.embeddings, counts).embeddings(content),
+        "vectors alone": fit_map(reader, alone, trained.embeddings, counts).embeddings(told[items]),
+    }
 
 
 def _ablations(names: Sequence[str]) -> dict[str, list[str]]:
@@ -226,6 +250,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder for cold.json")
     parser.add_argument("--recipe", default="default", help="one of those below; its retrieval alone is trained")
     parser.add_argument("--max-users", type=positive, default=0, help="a seeded sample of users with cold targets")
+    parser.add_argument(
+        "--vectors", type=Path, default=None, help="npz of an encoder's ids and v [n, W], to measure beside"
+    )
     parser.add_argument("--threads", type=positive, default=None, help="of torch; by default as many as cores")
     return parser
 

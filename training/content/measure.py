@@ -48,7 +48,7 @@ def among_all(trained: TrainedRetrieval, past: Histories, cold: Matrix) -> tuple
     where no cold item competes.
     """
     systems = {
-        "tower": replace(trained.settings, tower_weight=1.0, trend_weight=0.0),
+        "tower": replace(trained.settings, tower_weight=1.0, trend_weight=0.0, new_lift=0.0),
         "blend": trained.settings,
     }
     count = trained.catalogue.count + 1 + len(cold)
@@ -70,24 +70,13 @@ def among_all(trained: TrainedRetrieval, past: Histories, cold: Matrix) -> tuple
 def _both(
     trained: TrainedRetrieval, past: Histories, some: Asked, cold: Matrix, systems: dict[str, RetrievalSettings]
 ) -> Iterator[tuple[str, tuple[Matrix, Matrix]]]:
-    """By system: scores of the warm rows [T, N+1] and of the cold items [T, C], -inf where seen.
-
-    What a blend says of a new item is what penchant.retrieval.new_items.made_new says: its own dot, and the average
-    of the tower's candidates for all the rest.
-    """
+    """By system: scores of the warm rows [T, N+1] and of the cold items [T, C], -inf where seen."""
     scores = CatalogueScores(trained, past.warm, Targets(some.target, some.starts, some.ends))
-    dots = _user_vectors(trained, past, some) @ cold.T
+    dots = scores.vectors @ cold.T
     dots[_seen(past, some, len(cold))] = -np.inf
-    masked = scores.dots + scores.masked
-    near = min(trained.settings.quotas["two_tower"], masked.shape[1] - 1)
-    nearest = np.argpartition(-masked, near - 1, axis=1)[:, :near]
     for name, settings in systems.items():
         warm = scores.score(slice(None), settings)
-        rest = warm - settings.tower_weight * scores.dots
-        around = np.take_along_axis(rest, nearest, axis=1)
-        counted = np.isfinite(around)
-        mean = np.where(counted, around, 0.0).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
-        yield name, (warm, mean[:, None] + settings.tower_weight * dots)
+        yield name, (warm, scores.as_new(dots, warm, settings))
 
 
 def _user_vectors(trained: TrainedRetrieval, past: Histories, some: Asked) -> Matrix:

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from penchant.bundle import FORMAT, Manifest, ModelSpec, file_checksums, write_manifest
-from penchant.types import Matrix
 from training.catalogue import build_catalogue, item_features
 from training.data.dataset import Dataset
 from training.data.split import history_mask
@@ -31,9 +30,9 @@ from training.ranking.served import ServedRanker
 from training.ranking.tasks import Task
 from training.ranking.train import weights_of
 from training.ranking.warm import RankerWeights
-from training.retrieval.export import ITEM_FREE, USER_FREE, tower_feeds
+from training.retrieval.export import USER_FREE, user_feeds
 from training.retrieval.recipe import RetrievalRecipe
-from training.retrieval.tower import ServedItemTower, ServedUserTower, Towers
+from training.retrieval.tower import ServedUserTower, Towers
 from training.retrieval.trained import Export
 from training.retrieval.weights import TowerWeights
 
@@ -105,7 +104,7 @@ def write_challenger(
     folder.mkdir(parents=True)
     served.table.write(folder)
     specs = champion.manifest.models
-    models = trained.write(folder, _tower_export(source, specs, warm.towers, retrieval_recipe))
+    models = trained.write(folder, _tower_export(source, specs["user_tower"], warm.towers, retrieval_recipe))
     newest = before[history_mask(dataset)[before]][-8:]
     models["ranker"] = _write_ranker(
         folder, source, specs["ranker"], warm.ranker, ranking, served, ranking_recipe, dataset, newest, seed
@@ -136,27 +135,19 @@ def _recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "protocol": "none"}
 
 
-def _tower_export(source: Path, specs: dict[str, ModelSpec], warm: TowerWeights, recipe: RetrievalRecipe) -> Export:
-    """Writes the towers by grafting them into the champion's exports."""
+def _tower_export(source: Path, spec: ModelSpec, warm: TowerWeights, recipe: RetrievalRecipe) -> Export:
+    """Writes the user tower by grafting it into the champion's export."""
     state = {name: torch.from_numpy(value) for name, value in warm.state.items()}
     content = torch.zeros(len(warm.learned), state["project.weight"].shape[1])
     old = Towers(recipe, content, torch.from_numpy(warm.learned))
     old.load_state_dict(state)
     old.eval()
 
-    def export(
-        towers: Towers, histories_BL: NDArray[np.int64], content_NC: Matrix, folder: Path
-    ) -> dict[str, ModelSpec]:
-        user_feeds, item_feeds = tower_feeds(histories_BL, content_NC)
-        user, item = specs["user_tower"], specs["item_tower"]
-        return {
-            "user_tower": grafted_model(
-                ServedUserTower(old), ServedUserTower(towers), source / user.file, user, user_feeds, USER_FREE, folder
-            ),
-            "item_tower": grafted_model(
-                ServedItemTower(old), ServedItemTower(towers), source / item.file, item, item_feeds, ITEM_FREE, folder
-            ),
-        }
+    def export(towers: Towers, histories_BL: NDArray[np.int64], folder: Path) -> ModelSpec:
+        return grafted_model(
+            ServedUserTower(old), ServedUserTower(towers), source / spec.file, spec, user_feeds(histories_BL),
+            USER_FREE, folder,
+        )  # fmt: skip
 
     return export
 

@@ -7,7 +7,7 @@ from training.catalogue import Catalogue
 from training.data.dataset import Dataset
 from training.learning.budget import UpdateBudget
 from training.retrieval.co_visitation import count_co_visitation
-from training.retrieval.fit import fresh_towers, position_flop, start_from
+from training.retrieval.fit import fitted_item_map, fresh_towers, position_flop, start_from
 from training.retrieval.popular import content_neighbours, fresh_rows, popularity
 from training.retrieval.recipe import RetrievalRecipe
 from training.retrieval.sequences import Sequences, batches, epoch_windows, sequences
@@ -51,6 +51,7 @@ def tune_retrieval(
         popularity=popularity(histories, rows, cut_us, dataset.has_times, recipe.popular),
         fresh=fresh_rows(catalogue.created, recipe.fresh),
         neighbours=content_neighbours(catalogue.content, recipe.neighbours),
+        item_map=fitted_item_map(catalogue, towers, histories),
     )
 
 

@@ -12,6 +12,7 @@ from penchant.retrieval import RetrievalSettings
 from training.checkpoint import Checkpoint
 from training.data.dataset import Dataset
 from training.evaluation.metrics import LIST_LENGTH, hr, ndcg, ranks
+from training.retrieval.lift import chosen_lift
 from training.retrieval.scoring import CatalogueScores, Targets
 from training.retrieval.sequences import Sequences, padded, sequences
 from training.retrieval.trained import TrainedRetrieval
@@ -61,7 +62,9 @@ def choose_settings(
     sample = _sample(histories, targets, min(max_targets, affordable), seed)
     if len(sample.rows) == 0:
         return Chosen(trained.settings, {})
-    best = _search(trained, histories, sample)
+    scores = CatalogueScores(trained, histories, sample)
+    best = _search(scores, trained.settings)
+    best = replace(best, new_lift=chosen_lift(trained, scores, best, seed))
     return Chosen(best, _measured(trained.with_settings(best), histories, sample, max_checked))
 
 
@@ -78,15 +81,12 @@ def _sample(histories: Sequences, targets: NDArray[np.int64], most: int, seed: i
     return Targets(histories.rows[chosen], starts[chosen], chosen)
 
 
-def _search(trained: TrainedRetrieval, histories: Sequences, targets: Targets) -> RetrievalSettings:
+def _search(scores: CatalogueScores, best: RetrievalSettings) -> RetrievalSettings:
     """One setting after another, twice round the weights: the terms hang together only loosely.
 
     A setting moves away from its default only where it gains more than the noise of the validation targets.
     """
-    scores = CatalogueScores(trained, histories, targets)
-    best = trained.settings
-    windows = range(-len(trained.popularity.scores), 0)
-
+    windows = range(-len(scores.trained.popularity.scores), 0)
     gains = scores.gains(best)
 
     def better(options: Iterable[RetrievalSettings]) -> RetrievalSettings:

@@ -1,4 +1,4 @@
-"""The towers as ONNX, checked against torch before anything is published, and the HNSW index."""
+"""The user tower as ONNX, checked against torch before anything is published, and the HNSW index."""
 
 from pathlib import Path
 
@@ -8,39 +8,28 @@ from numpy.typing import NDArray
 from penchant.bundle import ModelSpec
 from penchant.types import Matrix
 from training.export import Feed, export_model
-from training.retrieval.tower import ServedItemTower, ServedUserTower, Towers
+from training.retrieval.tower import ServedUserTower, Towers
 
 HNSW_M = 24
 HNSW_EF_CONSTRUCTION = 200
 USER_FREE = {"history_rows": "batch"}
-ITEM_FREE = {"content": "batch"}
 
 
-def export_towers(
-    towers: Towers, histories_BL: NDArray[np.int64], content_NC: Matrix, folder: Path
-) -> dict[str, ModelSpec]:
-    """Write retrieval/{user,item}_tower.onnx with golden rows below the bundle folder.
+def export_user_tower(towers: Towers, histories_BL: NDArray[np.int64], folder: Path) -> ModelSpec:
+    """Write retrieval/user_tower.onnx with golden rows below the bundle folder.
 
-    Raises BundleMismatch if ONNX Runtime's answer is off by more than 1e-4 on histories_BL (two or more), on a
-    single one of them, or on the content.
+    Raises BundleMismatch if ONNX Runtime's answer is off by more than 1e-4 on histories_BL (two or more), or on a
+    single one of them.
     """
-    user_feeds, item_feeds = tower_feeds(histories_BL, content_NC)
-    user = export_model(
-        ServedUserTower(towers), user_feeds, USER_FREE, "user_embedding", folder, "retrieval/user_tower.onnx"
-    )
-    item = export_model(
-        ServedItemTower(towers), item_feeds, ITEM_FREE, "item_embedding", folder, "retrieval/item_tower.onnx"
-    )
-    return {"user_tower": user, "item_tower": item}
+    return export_model(
+        ServedUserTower(towers), user_feeds(histories_BL), USER_FREE, "user_embedding", folder,
+        "retrieval/user_tower.onnx",
+    )  # fmt: skip
 
 
-def tower_feeds(histories_BL: NDArray[np.int64], content_NC: Matrix) -> tuple[list[Feed], list[Feed]]:
-    """Inputs that exports of the user and of the item tower are checked on, two rows or more in the first."""
-    described = np.flatnonzero(content_NC.any(axis=1))[:8]
-    content_BC = content_NC[described] if len(described) >= 2 else np.repeat(content_NC[:1], 2, axis=0)
-    user: list[Feed] = [{"history_rows": histories_BL}, {"history_rows": histories_BL[:1]}]
-    item: list[Feed] = [{"content": content_BC}, {"content": content_BC[:1]}]
-    return user, item
+def user_feeds(histories_BL: NDArray[np.int64]) -> list[Feed]:
+    """Inputs that exports of the user tower are checked on."""
+    return [{"history_rows": histories_BL}, {"history_rows": histories_BL[:1]}]
 
 
 def write_index(embeddings: Matrix, path: Path) -> None:

@@ -5,7 +5,9 @@ import torch
 from numpy.typing import NDArray
 
 from penchant.errors import BundleMismatch
+from penchant.types import Matrix
 from training.catalogue import Catalogue
+from training.content.item_map import ItemMap, fit_map
 from training.data.dataset import Dataset
 from training.retrieval.co_visitation import count_co_visitation
 from training.retrieval.encoders import encoder_type
@@ -59,7 +61,15 @@ def fit_retrieval(
         fresh=fresh_rows(catalogue.created, recipe.fresh),
         neighbours=content_neighbours(catalogue.content, recipe.neighbours),
         losses=losses,
+        item_map=fitted_item_map(catalogue, towers, histories),
     )
+
+
+def fitted_item_map(catalogue: Catalogue, towers: Towers, histories: Sequences) -> ItemMap:
+    """The item tower that goes with trained towers."""
+    with torch.no_grad():
+        vectors: Matrix = towers.item_vectors().numpy()
+    return fit_map(catalogue.reader, catalogue.read, vectors, np.bincount(histories.rows, minlength=len(vectors)))
 
 
 def epochs(histories: Sequences, items: int, recipe: RetrievalRecipe, share: float) -> int:

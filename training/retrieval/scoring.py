@@ -37,8 +37,8 @@ class CatalogueScores:
         self.followers = sparse.csr_matrix((follow.weights, follow.targets, follow.indptr), shape=(count, count))
         length = trained.recipe.history_length
         self.history = padded(histories, targets.starts, targets.ends, HISTORY_LENGTH)
-        vectors = trained.user_vectors(self.history[:, -length:])
-        self.dots = vectors @ trained.embeddings.T
+        self.vectors = trained.user_vectors(self.history[:, -length:])
+        self.dots = self.vectors @ trained.embeddings.T
         self.masked = np.zeros_like(self.dots)
         for i, (start, end) in enumerate(zip(targets.starts.tolist(), targets.ends.tolist(), strict=True)):
             self.masked[i, histories.rows[start:end]] = -np.inf
@@ -70,6 +70,21 @@ class CatalogueScores:
         if settings.trend_weight:
             blend += settings.trend_weight * self.trained.popularity.scores[settings.trend_window]
         return blend
+
+    def as_new(self, dots_TC: Matrix, known_TN: Matrix, settings: RetrievalSettings) -> Matrix:
+        """The blend of C items newer than the bundle, [T, C], from their own dots and the blend of the known rows.
+
+        As penchant.retrieval.new_items.made_new has it: for all but the dot they are what the tower's candidates are
+        on average. A dot of -inf stays that: the user has seen the item.
+        """
+        near = min(settings.quotas["two_tower"], known_TN.shape[1] - 1)
+        nearest = np.argpartition(-(self.dots + self.masked), near - 1, axis=1)[:, :near]
+        rest = np.take_along_axis(known_TN - settings.tower_weight * self.dots, nearest, axis=1)
+        counted = np.isfinite(rest)
+        mean = np.where(counted, rest, 0.0).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
+        counted = np.isfinite(dots_TC)
+        blend = mean[:, None] + settings.tower_weight * np.where(counted, dots_TC, 0.0) + settings.new_lift
+        return np.where(counted, blend, -np.inf).astype(np.float32)
 
     def places(self, settings: RetrievalSettings, masked: bool = True) -> NDArray[np.int64]:
         """Place of each target in the order of the whole catalogue, from 1, [T]; equal scores count for the target."""

@@ -77,15 +77,3 @@ class ServedUserTower(nn.Module):
     def forward(self, history_rows: Tensor) -> Tensor:
         """The newest place's state."""
         return self.towers.encode(history_rows, self.vectors, last_only=True)
-
-
-class ServedItemTower(nn.Module):
-    """What is exported: content [B, C] to item embeddings [B, D], for items written after training."""
-
-    def __init__(self, towers: Towers) -> None:
-        super().__init__()
-        self.project = towers.project
-
-    def forward(self, content: Tensor) -> Tensor:
-        """The projected content."""
-        return torch.as_tensor(self.project(content))

@@ -16,16 +16,18 @@ from penchant.retrieval import CoVisitation, RetrievalModel, RetrievalSettings, 
 from penchant.retrieval.index import HNSW_FROM
 from penchant.types import Keys, Matrix, Rows, Vector
 from training.catalogue import Catalogue
+from training.content.item_map import ItemMap
 from training.evaluation.protocol import TENANT
-from training.retrieval.export import export_towers, write_index
+from training.retrieval.export import export_user_tower, write_index
 from training.retrieval.popular import Popularity
 from training.retrieval.recipe import RetrievalRecipe
 from training.retrieval.sequences import Sequences, newest
 from training.retrieval.tower import ServedUserTower, Towers
 from training.retrieval.weights import TowerWeights
 
-Export = Callable[[Towers, NDArray[np.int64], Matrix, Path], dict[str, ModelSpec]]
+Export = Callable[[Towers, NDArray[np.int64], Path], ModelSpec]
 _BATCH = 256
+_UNMET = 4096
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class TrainedRetrieval:
     popularity: Popularity
     fresh: Rows
     neighbours: Rows
+    item_map: ItemMap
+    """Where items stand that nobody met."""
     settings: RetrievalSettings = field(default_factory=RetrievalSettings)
     losses: Vector = field(default_factory=lambda: np.zeros(0, np.float32))
     """Of each step of its training."""
@@ -60,10 +64,14 @@ class TrainedRetrieval:
         state = {name: value.numpy().copy() for name, value in self.towers.state_dict().items()}
         return TowerWeights(state, self.catalogue.keys, self.towers.has_id[:, 0].numpy() > 0)
 
-    @property
+    @cached_property
     def embeddings(self) -> Matrix:
-        """Item embeddings float32 [N+1, D]; row 0 is zeros."""
-        vectors: Matrix = self._served.vectors.numpy()
+        """Item embeddings float32 [N+1, D]; row 0 is zeros. Items that nobody met stand where the item tower says."""
+        vectors: Matrix = self._served.vectors.numpy().copy()
+        unmet = np.flatnonzero(self.towers.has_id[1:, 0].numpy() == 0) + 1
+        for start in range(0, len(unmet), _UNMET):
+            some = unmet[start : start + _UNMET]
+            vectors[some] = self.item_map.embeddings(self.catalogue.read(some))
         return vectors
 
     def user_vectors(self, history_rows: NDArray[np.int64]) -> Matrix:
@@ -101,16 +109,19 @@ class TrainedRetrieval:
         vectors = self.user_vectors(newest(self.histories, known, self.recipe.history_length))
         return user_keys[order], vectors, [self.user_ids[u] for u in known]
 
-    def write(self, folder: Path, export: Export = export_towers) -> dict[str, ModelSpec]:
+    def write(self, folder: Path, export: Export = export_user_tower) -> dict[str, ModelSpec]:
         """Write the retrieval/ and users/ files of a bundle folder; returns the specs of its models by name.
 
-        export writes the towers, as export_towers does. Raises BundleMismatch if an exported model differs from the
-        trained one by more than 1e-4.
+        export writes the user tower, as export_user_tower does. Raises BundleMismatch if an exported model differs
+        from the trained one by more than 1e-4.
         """
         retrieval = folder / "retrieval"
         for part in (retrieval, folder / "users"):
             part.mkdir(parents=True, exist_ok=True)
-        specs = export(self.towers, self._golden_histories(), self.catalogue.content, folder)
+        specs = {"user_tower": export(self.towers, self._golden_histories(), folder)}
+        some = np.arange(1, self.catalogue.count + 1)[:100]
+        content = self.catalogue.read(some)
+        specs["item_tower"] = self.item_map.write(folder, content[content.any(axis=1)])
         self.co_visitation.write(retrieval)
         np.save(retrieval / "popular.rows.npy", self.popularity.rows)
         np.save(retrieval / "popular.scores.npy", self.popularity.scores[-1])

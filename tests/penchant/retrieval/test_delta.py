@@ -32,7 +32,7 @@ class Writer:
         self.position += len(keys)
         changes = [ItemChange(first + i, key, str(key), deleted=deleted) for i, key in enumerate(keys)]
         content = self.rng.normal(size=(len(keys), DIM)).astype(np.float32)
-        self.items.apply(changes, content, lambda vectors: vectors)
+        self.items.apply(changes, content, lambda changes, vectors: vectors)
 
 
 def exactly(items: ItemTable, vector: np.ndarray, k: int) -> list[int]:

@@ -186,7 +186,7 @@ def test_new_items_are_searched_with_the_bundle_s_and_come_first_among_the_fresh
     vector = table.embeddings.base[[3, 9]].sum(axis=0)
     changes = [ItemChange(i, 10_000 + i, f"n{i}", created_us=i) for i in range(1, 41)]
 
-    def embed(content: Any) -> Any:
+    def embed(changes: Any, content: Any) -> Any:
         return np.linspace(0, 5, len(content), dtype=np.float32)[:, None] * vector
 
     table.apply(changes, np.zeros((40, 256), np.float32), embed)
@@ -212,7 +212,7 @@ def test_a_new_item_is_taken_to_be_followed_and_popular_as_the_tower_s_candidate
     history = np.array([3, 7, 9])
     twin = int(model.retrieve(history, table.allowed(), 20, ("two_tower",))[0].rows[0])
 
-    def embed(content: Any) -> Any:
+    def embed(changes: Any, content: Any) -> Any:
         return table.embeddings.base[[twin]]
 
     table.apply([ItemChange(1, 10_000, "new", created_us=1)], np.zeros((1, 256), np.float32), embed)
@@ -254,7 +254,9 @@ def test_new_items_that_the_blend_puts_last_have_a_fifth_of_the_places_and_the_r
     dim = table.embeddings.shape[1]
     changes = [ItemChange(n, 10**6 + n, f"new {n}") for n in range(1, 5)]
     far = -100.0 * table.embeddings.base[1:4].sum(axis=0)
-    items.apply(changes, np.ones((4, table.content.shape[1]), np.float32), lambda c: np.tile(far, (4, 1)))
+    items.apply(
+        changes, np.ones((4, table.content.shape[1]), np.float32), lambda changes, content: np.tile(far, (4, 1))
+    )
     late = model.over(items)
     history = np.array([1, 2, 3])
     assert far.shape == (dim,)

@@ -46,7 +46,7 @@ def test_the_command_ends_with_one_json_line(
     asked = ["--data", str(tiny_data), "--recipe", "tiny", "--share", "0.2", "--out", str(tmp_path), "--threads", "1"]
     assert main(asked) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert result["described_by"] == ["title", "maker", "genres"]
+    assert result["described_by"] == ["title", "maker", "genres", "price"]
     assert {"without title", "title alone", "tfidf", "random"} < set(result["among_cold"]["others"])
     assert json.loads((tmp_path / "cold.json").read_text()) == result
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from penchant.item_reader import ItemReader
 from penchant.retrieval import CoVisitation
 from penchant.sessions import open_session
 from training.retrieval.export import write_index
@@ -22,9 +23,11 @@ def test_the_written_towers_answer_as_the_trained_ones(toy_trained: TrainedRetri
     np.testing.assert_allclose(whole, toy_trained.user_vectors(histories), atol=1e-4)
     single = np.concatenate([tower({"history_rows": histories[i : i + 1]}) for i in users])
     np.testing.assert_allclose(single, whole, atol=1e-5)
-    content = toy_trained.catalogue.content
     unseen = np.array([toy_trained.catalogue.ids.index(i) for i in ("i60", "i61")])
-    items = open_session(tmp_path, specs["item_tower"])({"content": content[unseen]})
+    reader = ItemReader.open(tmp_path)
+    assert reader is not None
+    content = reader.vectors([{"kind": "round"}, {"kind": "square"}])
+    items = open_session(tmp_path, specs["item_tower"])({"content": content})
     np.testing.assert_allclose(items, toy_trained.embeddings[unseen], atol=1e-4)
     assert CoVisitation.open(tmp_path / "retrieval").indptr.tolist() == toy_trained.co_visitation.indptr.tolist()
     keys = np.load(tmp_path / "users" / "keys.npy")
