@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xxhash
@@ -24,6 +24,21 @@ TAGS = 256
 _DECILES = np.linspace(0.0, 1.0, 11)
 
 
+class ItemEncoder(Protocol):
+    """A further block of content: what a trained model makes of an attribute, such as a text, a picture or a sound."""
+
+    @property
+    def name(self) -> str:
+        """Its own among the encoders of a bundle."""
+
+    @property
+    def width(self) -> int:
+        """W."""
+
+    def vectors(self, items: Sequence[Mapping[str, Any]]) -> Matrix:
+        """Of N items' attributes, float32 [N, W] of unit length; zeros for an item that has nothing to encode."""
+
+
 @dataclass(frozen=True, slots=True)
 class ItemReader:
     """Names of the attributes that are read as words and as tags, and of each number its places on the scale."""
@@ -32,6 +47,8 @@ class ItemReader:
     tags: tuple[str, ...]
     numbers: Mapping[str, tuple[float, ...]]
     """Ascending; a value is read as how near it is to the two places about it, so that no more than order counts."""
+    encoders: tuple[ItemEncoder, ...] = ()
+    """Their blocks come last, in this order."""
 
     @classmethod
     def of(cls, texts: Iterable[str], tags: Iterable[str], numbers: Mapping[str, Vector]) -> "ItemReader":
@@ -42,12 +59,16 @@ class ItemReader:
     @property
     def width(self) -> int:
         """C."""
-        return WORDS + TAGS + sum(len(places) for places in self.numbers.values())
+        counted = sum(len(places) for places in self.numbers.values())
+        return WORDS + TAGS + counted + sum(encoder.width for encoder in self.encoders)
 
     def vectors(self, items: Iterable[Mapping[str, Any]]) -> Matrix:
         """Of N items' attributes, float32 [N, C]; zeros where nothing is said. A name that is not known is not read."""
-        rows = [self._vector(item) for item in items]
-        return np.stack(rows) if rows else np.zeros((0, self.width), np.float32)
+        items = list(items)
+        if not items:
+            return np.zeros((0, self.width), np.float32)
+        plain = np.stack([self._vector(item) for item in items])
+        return np.concatenate([plain, *(encoder.vectors(items) for encoder in self.encoders)], axis=1)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""

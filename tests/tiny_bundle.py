@@ -13,6 +13,7 @@ from penchant.bundle import FORMAT, Manifest, ModelSpec, TensorSpec, file_checks
 from penchant.content import CONTENT_DIM, content_vectors, tokens
 from penchant.features import FeatureSchema
 from penchant.ids import keys
+from penchant.item_reader import FILE, ItemReader
 from penchant.item_table import ItemTable, TagColumn
 from penchant.retrieval import RETRIEVAL_FEATURES, CoVisitation, RetrievalSettings
 from training.data.dataset import Attributes, Dataset, EventTable
@@ -115,15 +116,18 @@ def write_bundle(dataset: Dataset, cut: Split, bundles: Path, dim: int = 8, has_
         "",
     )
     onnx.save(mean_tower(embeddings), folder / tower.file)
-    onto = (np.linalg.pinv(content) @ embeddings).astype(np.float32)
+    reader = ItemReader.of([], ["genre"], {"price": numbers.astype(np.float32)})
+    (folder / FILE).write_text(json.dumps(reader.to_json()))
+    read = reader.vectors({"genre": GENRES[g], "price": float(n)} for g, n in zip(genres, numbers, strict=True))
+    onto = (np.linalg.pinv(read, rcond=1e-3) @ embeddings[1:]).astype(np.float32)
     item_tower = ModelSpec(
         "retrieval/item_tower.onnx",
-        (TensorSpec("content", "float32", (-1, CONTENT_DIM)),),
+        (TensorSpec("content", "float32", (-1, reader.width)),),
         (TensorSpec("item_embedding", "float32", (-1, dim)),),
         "retrieval/item_tower.golden.npz",
     )
     onnx.save(linear_tower(onto), folder / item_tower.file)
-    np.savez(folder / item_tower.golden, **{"in:content": content[:4], "out:item_embedding": content[:4] @ onto})
+    np.savez(folder / item_tower.golden, **{"in:content": read[:4], "out:item_embedding": read[:4] @ onto})
     ranker = ModelSpec(
         "ranker/ranker.onnx",
         (

@@ -35,7 +35,7 @@ class Catalogue:
     texts: tuple[str, ...]
     """Names of the attributes whose words are content."""
     reader: ItemReader
-    """Of what the item tower reads."""
+    """Of texts, tags and numbers."""
     attributes: Attributes
     """The data set's."""
     item_of_row: NDArray[np.int64]
@@ -50,9 +50,9 @@ class Catalogue:
         """Rows of dataset item indices; 0 for an item the bundle has not, and for -1."""
         return np.asarray(self.row_of_item[items], np.int64)
 
-    def read(self, rows: NDArray[np.int64]) -> Matrix:
-        """What the item tower reads of rows 1..N, float32 [n, C]."""
-        return self.reader.vectors(attributes_of(self.attributes, self.item_of_row[rows]))
+    def written(self, rows: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
+        """Attributes of rows 1..N, as they would be written to the running service."""
+        return attributes_of(self.attributes, self.item_of_row[rows])
 
     def table(self, embeddings: Matrix, features: Matrix) -> ItemTable:
         """The item table, with embeddings [N+1, D] and dense item features [N+1, Fi]."""
@@ -111,6 +111,7 @@ def attributes_of(attributes: Attributes, items: NDArray[np.int64]) -> Iterator[
     """Of dataset items, as they would be written to the running service."""
     columns: dict[str, Any] = {
         **attributes.text, **attributes.categorical, **attributes.multi, **attributes.numeric,
+        **attributes.image, **attributes.audio,
     }  # fmt: skip
     for i in items.tolist():
         yield {name: column[i] for name, column in columns.items()}

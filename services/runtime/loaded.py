@@ -1,6 +1,6 @@
 """A bundle in memory, checked against what this program reads: its item table, retrieval and models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from penchant.bundle import Manifest, ModelSpec, TensorSpec
 from penchant.content import CONTENT_DIM
 from penchant.errors import BundleMismatch
 from penchant.features import FeatureSchema
-from penchant.item_reader import ItemReader
-from penchant.item_table import Embed, ItemChange, ItemTable
+from penchant.item_table import Embed, ItemTable
+from penchant.item_tower import open_item_tower, tower_width
 from penchant.ranking import HISTORY_SIGNALS
 from penchant.retrieval import RETRIEVAL_FEATURES, RetrievalModel
 from penchant.retrieval.delta import DeltaSearch
@@ -62,7 +62,7 @@ def load_bundle(
             manifest,
             schema,
             table,
-            _embedder(folder, manifest, table),
+            _item_tower(folder, manifest),
             _retrieval(folder, manifest, table, index) if retrieval else None,
             _ranker(folder, manifest, schema) if ranking and "ranker" in models else None,
         )
@@ -157,23 +157,12 @@ def _ranker(folder: Path, manifest: Manifest, schema: FeatureSchema) -> Session:
     return open_session(folder, spec)
 
 
-def _embedder(folder: Path, manifest: Manifest, table: ItemTable) -> Embed:
-    dim = manifest.embedding_dim
-    if "item_tower" not in manifest.models:
-        return lambda changes, content: np.zeros((len(content), dim), np.float32)
-    spec = _spec(manifest, "item_tower")
-    reader = ItemReader.open(folder)
-    name = spec.inputs[0].name
-    width = table.content.shape[1] if reader is None else reader.width
-    _check_spec(manifest, "item_tower", spec, {name: (-1, width)}, (-1, manifest.embedding_dim))
-    session = open_session(folder, spec)
-
-    def embed(changes: Sequence[ItemChange], content: Matrix) -> Matrix:
-        if reader is not None:
-            content = reader.vectors(change.attributes for change in changes)
-        return session({name: np.ascontiguousarray(content, np.float32)})
-
-    return embed
+def _item_tower(folder: Path, manifest: Manifest) -> Embed:
+    if "item_tower" in manifest.models:
+        spec = _spec(manifest, "item_tower")
+        inputs = {spec.inputs[0].name: (-1, tower_width(folder))}
+        _check_spec(manifest, "item_tower", spec, inputs, (-1, manifest.embedding_dim))
+    return open_item_tower(folder, manifest)
 
 
 def _spec(manifest: Manifest, name: str) -> ModelSpec:

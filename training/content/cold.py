@@ -136,8 +136,7 @@ def described_by(dataset: Dataset) -> list[str]:
 
 def embedded(trained: TrainedRetrieval, dataset: Dataset, items: NDArray[np.int64]) -> Matrix:
     """Embeddings [C, D] of items that the model does not know, as the service makes them when an item is written."""
-    content = trained.item_map.reader.vectors(attributes_of(dataset.items, items))
-    return trained.item_map.embeddings(content)
+    return trained.item_map.placed(attributes_of(dataset.items, items))
 
 
 def _with_vectors(
@@ -148,7 +147,7 @@ def _with_vectors(
     counts = np.bincount(trained.histories.rows, minlength=catalogue.count + 1)
 
     def both(rows: NDArray[np.int64]) -> Matrix:
-        return np.concatenate([catalogue.read(rows), told[catalogue.item_of_row[rows]]], axis=1)
+        return np.concatenate([reader.vectors(catalogue.written(rows)), told[catalogue.item_of_row[rows]]], axis=1)
 
     def alone(rows: NDArray[np.int64]) -> Matrix:
         return told[catalogue.item_of_row[rows]]

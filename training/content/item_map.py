@@ -5,9 +5,10 @@ the towers learns next to ids that explain the same events, and places items wit
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -39,6 +40,10 @@ class ItemMap:
     """[C, D]"""
     bias: Vector
     """[D]"""
+
+    def placed(self, items: Iterable[Mapping[str, Any]]) -> Matrix:
+        """Embeddings [N, D] of N items' attributes."""
+        return self.embeddings(self.reader.vectors(items))
 
     def embeddings(self, content_NC: Matrix) -> Matrix:
         """float32 [N, D], zeros where the content is."""

@@ -16,7 +16,8 @@ from penchant.events import BUILT_IN
 from penchant.features import FeatureSchema, UserFeatures
 from penchant.features.entity import says_something
 from penchant.ids import key
-from penchant.item_table import ItemTable
+from penchant.item_table import Embed, ItemTable
+from penchant.item_tower import open_item_tower
 from penchant.leaves import Candidates, UserState
 from penchant.ranking import feature_rows, ranker_inputs, slate_score
 from penchant.retrieval.index import open_search
@@ -58,6 +59,8 @@ class OpenBundle:
     retrieval: RetrievalModel
     tower: Callable[[NDArray[np.int64]], Matrix]
     tower_batches: bool
+    embed: Embed
+    """The item tower."""
     ranker: Session | None
     trees: Session | None
 
@@ -103,6 +106,7 @@ def open_bundle(folder: Path, index: str = "auto") -> OpenBundle:
         RetrievalModel.open(folder, manifest, tower, search, table.embeddings, table.content),
         tower,
         tower_input.shape[0] == -1,
+        open_item_tower(folder, manifest),
         session("ranker"),
         session("trees"),
     )

@@ -89,8 +89,8 @@ def write_challenger(
     stage = champion_stage(champion)
     catalogue = build_catalogue(dataset, before, lesson.cut_us)
     ranking = tune_ranking(
-        dataset, stage, catalogue, new, history_mask(dataset), lesson.shown, warm, ranking_recipe, budget,
-        seed, lambda done: tell("ranker", done),
+        dataset, stage, champion.embed, catalogue, new, history_mask(dataset), lesson.shown, warm, ranking_recipe,
+        budget, seed, lambda done: tell("ranker", done),
     )  # fmt: skip
     trained = tune_retrieval(
         dataset, catalogue, before, lesson.is_new, warm.towers, retrieval_recipe, budget, lesson.cut_us, seed,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.errors import BundleMismatch
+from penchant.item_table import Embed
 from penchant.types import Matrix
 from training.catalogue import Catalogue
 from training.data.dataset import Dataset
@@ -38,6 +39,7 @@ class TunedRanking:
 def tune_ranking(
     dataset: Dataset,
     stage: Stage,
+    embed: Embed,
     catalogue: Catalogue,
     new: NDArray[np.int64],
     is_target: NDArray[np.bool_],
@@ -50,8 +52,8 @@ def tune_ranking(
 ) -> TunedRanking:
     """Samples of the events `new` (ascending), training from warm weights, calibration on the newest of the samples.
 
-    stage: the champion's, which has not seen `new`. catalogue: the challenger's. is_target [E]: events that may be
-    predicted. shown: samples of joined exposures, of the same stage.
+    stage: the champion's, which has not seen `new`. embed: its item tower. catalogue: the challenger's. is_target [E]:
+    events that may be predicted. shown: samples of joined exposures, of the same stage.
     """
     tasks = tasks_named(dataset, warm.ranker.tasks[1:], warm.ranker.outputs)
     allowed = np.zeros(len(dataset.events), np.bool_)
@@ -79,10 +81,7 @@ def tune_ranking(
     whole = bound([*books, old, valid])
     count = len(whole) - len(valid)
     train, judged = take(whole.samples, np.arange(count)), take(whole.samples, np.arange(count, len(whole)))
-    knowledge = ItemKnowledge(
-        keys, np.asarray(stage.table.embeddings.base, np.float32), warm.towers.state["project.weight"],
-        warm.ranker.numbers,
-    )  # fmt: skip
+    knowledge = ItemKnowledge(keys, np.asarray(stage.table.embeddings.base, np.float32), embed, warm.ranker.numbers)
     known = knowledge.vectors(catalogue)
     rows = np.searchsorted(catalogue.keys[1:], whole.keys)
     place = np.where(

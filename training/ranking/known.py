@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.item_table import Embed, ItemChange
 from penchant.types import Keys, Matrix
 from training.catalogue import Catalogue
 from training.retrieval.trained import TrainedRetrieval
@@ -13,21 +14,21 @@ from training.retrieval.trained import TrainedRetrieval
 class ItemKnowledge:
     """Known vectors of one stage's items, and of any later catalogue's by key.
 
-    The embedding is unit length, so only its direction is read. An item that the stage did not have gets its
-    content's embedding, as one written to the running system does.
+    The embedding is unit length, so only its direction is read. An item that the stage did not have gets that of
+    its item tower, as one written to the running system does.
     """
 
     def __init__(
-        self, keys: Keys, embeddings: Matrix, project_DC: Matrix, numbers: Mapping[str, tuple[float, float]]
+        self, keys: Keys, embeddings: Matrix, embed: Embed, numbers: Mapping[str, tuple[float, float]]
     ) -> None:
-        """keys and embeddings of the stage's rows; project_DC makes an embedding of content.
+        """keys and embeddings of the stage's rows; embed is its item tower.
 
         numbers: mean and spread by which numeric attributes are standardised; those that are not named are left out.
         """
         self.keys = keys
         self.numbers = dict(numbers)
         self._embeddings = embeddings
-        self._project_DC = project_DC
+        self._embed = embed
 
     @classmethod
     def of(cls, stage: TrainedRetrieval) -> "ItemKnowledge":
@@ -37,17 +38,19 @@ class ItemKnowledge:
             for name, values in stage.catalogue.numeric.items()
             if (~np.isnan(values)).any()
         }
-        project = stage.towers.project.weight.detach().numpy().copy()
-        return cls(stage.catalogue.keys, stage.embeddings, project, numbers)
+        return cls(stage.catalogue.keys, stage.embeddings, stage.embed, numbers)
 
     def vectors(self, catalogue: Catalogue) -> Matrix:
         """Known vectors float32 [N+1, K] of a catalogue's rows; row 0 is zeros."""
-        embeddings = catalogue.content @ self._project_DC.T
         mine = self.keys[1:]
-        if len(mine):
-            place = np.minimum(np.searchsorted(mine, catalogue.keys), len(mine) - 1)
-            there = mine[place] == catalogue.keys
-            embeddings = np.where(there[:, None], self._embeddings[place + 1], embeddings)
+        place = np.minimum(np.searchsorted(mine, catalogue.keys), max(len(mine) - 1, 0))
+        there = (mine[place] == catalogue.keys) if len(mine) else np.zeros(len(catalogue.keys), np.bool_)
+        embeddings = np.zeros((len(catalogue.keys), self._embeddings.shape[1]), np.float32)
+        embeddings[there] = self._embeddings[place[there] + 1]
+        away = np.flatnonzero(~there[1:]) + 1
+        if len(away):
+            changes = [ItemChange(0, 0, "", attributes=said) for said in catalogue.written(away)]
+            embeddings[away] = self._embed(changes, catalogue.content[away])
         norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
         columns: list[NDArray[np.floating]] = [embeddings / (norms + 1e-9), catalogue.content]
         for name, (mean, spread) in self.numbers.items():

@@ -69,7 +69,9 @@ def fitted_item_map(catalogue: Catalogue, towers: Towers, histories: Sequences) 
     """The item tower that goes with trained towers."""
     with torch.no_grad():
         vectors: Matrix = towers.item_vectors().numpy()
-    return fit_map(catalogue.reader, catalogue.read, vectors, np.bincount(histories.rows, minlength=len(vectors)))
+    reader = catalogue.reader
+    counts = np.bincount(histories.rows, minlength=len(vectors))
+    return fit_map(reader, lambda rows: reader.vectors(catalogue.written(rows)), vectors, counts)
 
 
 def epochs(histories: Sequences, items: int, recipe: RetrievalRecipe, share: float) -> int:

@@ -26,7 +26,7 @@ def chosen_lift(trained: TrainedRetrieval, scores: CatalogueScores, settings: Re
     catalogue = trained.catalogue
     count = min(round(_SHARE * catalogue.count), _MOST)
     rows = 1 + np.random.default_rng(seed).choice(catalogue.count, count, replace=False)
-    copies = trained.item_map.embeddings(catalogue.read(rows))
+    copies = trained.item_map.placed(catalogue.written(rows))
     rows, copies = rows[copies.any(axis=1)], copies[copies.any(axis=1)]
     if len(rows) == 0 or len(scores.targets.rows) == 0:
         return 0.0

@@ -1,7 +1,7 @@
 """A trained retrieval, in process: the model that ranking trains on, and what a bundle is written from."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from penchant.bundle import ModelSpec
 from penchant.ids import keys
+from penchant.item_table import ItemChange
 from penchant.retrieval import CoVisitation, RetrievalModel, RetrievalSettings, exact_search
 from penchant.retrieval.index import HNSW_FROM
 from penchant.types import Keys, Matrix, Rows, Vector
@@ -71,8 +72,12 @@ class TrainedRetrieval:
         unmet = np.flatnonzero(self.towers.has_id[1:, 0].numpy() == 0) + 1
         for start in range(0, len(unmet), _UNMET):
             some = unmet[start : start + _UNMET]
-            vectors[some] = self.item_map.embeddings(self.catalogue.read(some))
+            vectors[some] = self.item_map.placed(self.catalogue.written(some))
         return vectors
+
+    def embed(self, changes: Sequence[ItemChange], content: Matrix) -> Matrix:
+        """Embeddings [n, D] of items as they were written: the item tower, as a bundle's would give them."""
+        return self.item_map.placed(change.attributes for change in changes)
 
     def user_vectors(self, history_rows: NDArray[np.int64]) -> Matrix:
         """User embeddings [B, D] of left-padded rows [B, L]."""
@@ -120,7 +125,7 @@ class TrainedRetrieval:
             part.mkdir(parents=True, exist_ok=True)
         specs = {"user_tower": export(self.towers, self._golden_histories(), folder)}
         some = np.arange(1, self.catalogue.count + 1)[:100]
-        content = self.catalogue.read(some)
+        content = self.item_map.reader.vectors(self.catalogue.written(some))
         specs["item_tower"] = self.item_map.write(folder, content[content.any(axis=1)])
         self.co_visitation.write(retrieval)
         np.save(retrieval / "popular.rows.npy", self.popularity.rows)

@@ -117,8 +117,8 @@ def narrower_tower(folder: Path, manifest: dict[str, Any]) -> None:
 
 def other_output(folder: Path, manifest: dict[str, Any]) -> None:
     """Same shapes, other numbers than at export."""
-    file = folder / manifest["models"]["item_tower"]["file"]
-    onnx.save(linear_tower(np.ones((256, 8), np.float32)), file)
+    spec = manifest["models"]["item_tower"]
+    onnx.save(linear_tower(np.ones((spec["inputs"][0]["shape"][1], 8), np.float32)), folder / spec["file"])
 
 
 def other_schema(folder: Path, manifest: dict[str, Any]) -> None:

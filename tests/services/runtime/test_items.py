@@ -1,15 +1,21 @@
 """The feed: every table it feeds ends in the same state, whenever it came."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from tiny_bundle import linear_tower
 
-from penchant.bundle import read_manifest
+from penchant.bundle import current, read_manifest
+from penchant.content import CONTENT_DIM
 from penchant.ids import key
+from penchant.item_reader import FILE, ItemReader
 from penchant.item_table import ItemChange, ItemTable
+from penchant.sessions import open_session
 from services.runtime.items import ItemFeed
 from services.runtime.loaded import LoadedBundle, load_bundle
 
@@ -56,10 +62,52 @@ def test_a_new_item_is_embedded_from_its_content_as_training_would(bundle: Loade
     row = int(bundle.table.rows_of(np.array([key("", "n1")]))[0])
     alike = int(bundle.table.rows_of(np.array([key("", "i4")]))[0])  # A drama too, and the tags are all there is.
     assert np.allclose(bundle.table.content[row], bundle.table.content[alike])
-    content = bundle.table.content_of([change(1, "n1", attributes={"genre": "drama", "image": "n1.png"})])
+    written = change(1, "n1", attributes={"genre": "drama", "price": 3.0, "image": "n1.png"})
+    content = bundle.table.content_of([written])
     assert np.array_equal(bundle.table.content[row], content[0])
-    assert np.allclose(bundle.table.embeddings[row], bundle.embed([], content)[0], atol=1e-6)
+    assert np.allclose(bundle.table.embeddings[row], bundle.embed([written], content)[0], atol=1e-6)
     assert bundle.table.embeddings[row].any()
+
+
+def test_words_tags_and_numbers_of_a_new_item_are_all_read(tiny_bundles: tuple[Path, Path]) -> None:
+    folder = current(tiny_bundles[1])
+    assert folder is not None
+    fitted = load_bundle(folder, read_manifest(folder), retrieval=False, ranking=False)
+    feed = ItemFeed()
+    feed.attach(fitted.table, fitted.embed)
+    said = {"title": "Thing 3 of drama", "genres": ["drama"], "maker": "m3", "price": 8.0}
+    others = [
+        {**said, "title": "Thing 70 of science"}, {**said, "genres": ["science"]}, {**said, "price": 14.0}, said,
+    ]  # fmt: skip
+    feed.apply([change(i + 1, f"n{i}", attributes=a) for i, a in enumerate([said, *others])])
+    first, words, tags, number, same = fitted.table.embeddings.extra
+    assert np.array_equal(first, same)
+    assert all(np.abs(first - other).max() > 1e-4 for other in (words, tags, number))
+    reader = ItemReader.open(folder)
+    assert reader is not None
+    tower = open_session(folder, fitted.manifest.models["item_tower"])
+    assert np.allclose(first, tower({"content": reader.vectors([said])})[0], atol=1e-6)
+
+
+def test_the_item_tower_of_a_bundle_without_a_reader_is_fed_the_content_vector(
+    copy: Callable[..., Path], bundle: LoadedBundle
+) -> None:
+    weight = np.random.default_rng(0).standard_normal((CONTENT_DIM, 8)).astype(np.float32)
+
+    def before_there_were_readers(folder: Path, manifest: dict[str, Any]) -> None:
+        (folder / FILE).unlink()
+        spec = manifest["models"]["item_tower"]
+        onnx.save(linear_tower(weight), folder / spec["file"])
+        np.savez(
+            folder / spec["golden"],
+            **{"in:content": np.eye(CONTENT_DIM, dtype=np.float32)[:4], "out:item_embedding": weight[:4]},
+        )
+        spec["inputs"][0]["shape"] = [-1, CONTENT_DIM]
+
+    folder = copy("walks-2", before_there_were_readers)
+    old = load_bundle(folder, read_manifest(folder), retrieval=False, ranking=False)
+    content = bundle.table.content[1:4]
+    assert np.allclose(old.embed([], content), content @ weight, atol=1e-5)
 
 
 def test_an_item_whose_embedding_fails_is_still_taken_in(bundle: LoadedBundle) -> None:
