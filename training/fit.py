@@ -61,6 +61,8 @@ class Fitted:
 
     folder: Path
     metrics: dict[str, Any]
+    retrieval: TrainedRetrieval
+    """What the bundle's retrieval was written from."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -157,7 +159,7 @@ def fit(
         raise
     publish(bundles, version)
     tell("write the bundle", 1.0)
-    return Fitted(published, metrics)
+    return Fitted(published, metrics, second)
 
 
 def follow(dataset: Dataset, recipe: Recipe, seed: int, protocol: str, run: Run) -> None:

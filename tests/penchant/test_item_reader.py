@@ -1,5 +1,9 @@
 """What the item tower reads of an item."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -35,3 +39,25 @@ def test_what_is_not_said_or_is_no_number_is_zeros() -> None:
 
 def test_it_comes_back_from_json() -> None:
     assert ItemReader.from_json(READER.to_json()) == READER
+
+
+class Colour:
+    """An encoder of one attribute."""
+
+    name = "colour"
+    width = 2
+
+    def vectors(self, items: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        known = {"red": [1.0, 0.0], "blue": [0.0, 1.0]}
+        return np.array([known.get(item.get("colour"), [0.0, 0.0]) for item in items], np.float32)
+
+
+def test_what_an_encoder_makes_of_an_item_is_a_block_after_the_others() -> None:
+    plain = ItemReader.of(["title"], [], {"year": np.array([1990.0, 2000.0])})
+    reader = replace(plain, encoders=(Colour(),))
+    items = [{"title": "a boat", "colour": "red"}, {"year": 1995.0, "colour": "blue"}, {"title": "a boat"}]
+    found = reader.vectors(items)
+    assert found.shape == (3, plain.width + 2) == (3, reader.width)
+    assert np.array_equal(found[:, :-2], plain.vectors(items))
+    assert found[:, -2:].tolist() == [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
+    assert reader.vectors([]).shape == (0, reader.width)

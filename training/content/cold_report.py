@@ -7,13 +7,23 @@ from rich.table import Table
 
 
 def print_report(result: dict[str, Any], console: Console) -> None:
-    """Two tables: cold items among themselves, and the whole catalogue."""
-    cold, full = result["among_cold"], result["full_catalogue"]
-    console.print(
-        f"{result['cold_items']} cold items beside {result['warm_items']}; {result['cold_targets']:,} targets of "
-        f"{result['cold_users']:,} users; described by {', '.join(result['described_by'])}",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    """Tables: cold items among themselves, and what became of them in the whole catalogue."""
+    if "among_cold" in result:
+        console.print(
+            f"{result['cold_items']} cold items beside {result['warm_items']}; {result['cold_targets']:,} targets of "
+            f"{result['cold_users']:,} users; described by {', '.join(result['described_by'])}",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        _print_among(result["among_cold"], console)
+        console.print(_whole("whole catalogue, retrieval's order", result["full_catalogue"]))
+    if "as_served" in result:
+        console.print(_whole(f"slates, {result.get('through', 'as served')}", result["as_served"]))
+    if "equal_to_offline" in result:
+        shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in result["equal_to_offline"].items())
+        console.print(f"slates equal to those offline: {shares}", highlight=False)
+
+
+def _print_among(cold: dict[str, Any], console: Console) -> None:
     among = Table("among cold items", "HR@10", "NDCG@10", "tower ahead in HR@10, 95 %")
     tower = {metric: value["mean"] for metric, value in cold["tower"].items()}
     among.add_row("tower", f"{tower['hr@10']:.4f}", f"{tower['ndcg@10']:.4f}", "")
@@ -24,11 +34,17 @@ def print_report(result: dict[str, Any], console: Console) -> None:
         )
     console.print(among)
     console.print(f"{cold['times_random']['hr@10']:.2f} times random", highlight=False)
-    whole = Table("whole catalogue", "cold HR@10", "95 %", "warm HR@10", "without cold items", "lost")
-    for name, found in full.items():
+
+
+def _whole(title: str, systems: dict[str, Any]) -> Table:
+    whole = Table(title, "cold HR@10", "95 %", "warm HR@10", "without cold items", "lost", "95 %", "cold shown")
+    for name, found in systems.items():
         low, high = found["cold_hr@10_interval"]
+        least, most = found["warm_loss_interval"]
         whole.add_row(
             name, f"{found['cold_hr@10']:.4f}", f"{low:.4f} to {high:.4f}", f"{found['warm_hr@10']:.4f}",
             f"{found['warm_hr@10_without_cold_items']:.4f}", f"{100 * found['warm_loss']:.2f} %",
+            f"{100 * least:.2f} to {100 * most:.2f}",
+            f"{found['cold_items_shown']:.2f}" if "cold_items_shown" in found else "",
         )  # fmt: skip
-    console.print(whole)
+    return whole

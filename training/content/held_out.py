@@ -68,7 +68,7 @@ class Asked:
     """T targets and what their users had before them; histories and cold_places are those of Histories.
 
     target [T]: the row to find, or, of a cold item, its place among the cold ones. users [T]: whose it is.
-    starts, ends [T]: into the histories' rows. cold_starts, cold_ends [T]: into cold_places.
+    starts, ends [T]: into the histories' rows. cold_starts, cold_ends [T]: into cold_places. events [T]: theirs.
     """
 
     target: NDArray[np.int64]
@@ -77,6 +77,7 @@ class Asked:
     ends: NDArray[np.int64]
     cold_starts: NDArray[np.int64]
     cold_ends: NDArray[np.int64]
+    events: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.target)
@@ -119,7 +120,7 @@ def histories(
     first = np.searchsorted(users, users, side="left")
     asked = Asked(
         np.where(cold, places, rows), users.astype(np.int64),
-        warm_before[first], warm_before, cold_before[first], cold_before,
+        warm_before[first], warm_before, cold_before[first], cold_before, index,
     )  # fmt: skip
     counts = np.bincount(users[warm], minlength=len(dataset.user_ids))
     sequences = Sequences(

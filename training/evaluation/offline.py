@@ -120,6 +120,7 @@ def evaluate_offline(
     systems: Sequence[str] = SYSTEMS,
     max_candidates: int = MAX_CANDIDATES,
     progress: Callable[[int], None] = lambda done: None,
+    masks: Sequence[str] = MASKS,
 ) -> tuple[Slates, dict[str, str]]:
     """Slates of every system for every target, and why a system is missing, by its name.
 
@@ -138,14 +139,14 @@ def evaluate_offline(
         interactions = _interactions(bundle.table, dataset, split)
         classical = {system: CLASSICAL[system].fit(interactions) for system in present if system in CLASSICAL}
     slates: Slates = {
-        mask: {s: np.zeros((count, LIST_LENGTH), np.int64) for s in present if s != "popularity"} for mask in MASKS
+        mask: {s: np.zeros((count, LIST_LENGTH), np.int64) for s in present if s != "popularity"} for mask in masks
     }
     orders = popular_orders(bundle.retrieval)
-    popular = {mask: [np.zeros((count, LIST_LENGTH), np.int64) for _ in orders] for mask in MASKS}
+    popular = {mask: [np.zeros((count, LIST_LENGTH), np.int64) for _ in orders] for mask in masks}
     for chunk in chunks(queries(bundle, dataset, targets)):
         vectors = user_vectors(bundle, chunk)
         for query, vector in zip(chunk, vectors, strict=True):
-            for mask in MASKS:
+            for mask in masks:
                 for system, rows in _slates_of(bundle, query, vector, query.allowed[mask], present, max_candidates):
                     slates[mask][system][query.place, : len(rows)] = rows
                 if "popularity" in present:
@@ -157,7 +158,7 @@ def evaluate_offline(
         progress(len(chunk))
     if "popularity" in present:
         target_rows = bundle.table.rows_of(targets.item_keys).astype(np.int64)
-        for mask in MASKS:
+        for mask in masks:
             found = [float(ndcg(ranks(lists, target_rows), 10).mean()) if count else 0.0 for lists in popular[mask]]
             slates[mask]["popularity"] = best_of(popular[mask], found)
     return slates, missing
@@ -313,10 +314,10 @@ def _add_classical(slates: Slates, classical: dict[str, ClassicalModel], chunk: 
     seen = np.concatenate([query.seen_rows for query in chunk])
     histories = sparse.csr_matrix((np.ones(len(seen), np.float32), seen, indptr), shape=(len(chunk), row_count))
     places = [query.place for query in chunk]
-    allowed = {mask: np.stack([query.allowed[mask] for query in chunk]) for mask in MASKS}
+    allowed = {mask: np.stack([query.allowed[mask] for query in chunk]) for mask in slates}
     for system, model in classical.items():
         scores = model.scores(histories)
-        for mask in MASKS:
+        for mask in slates:
             slates[mask][system][places] = top_lists(np.where(allowed[mask], scores, -np.inf))
 
 

@@ -1,6 +1,6 @@
 """The same evaluation through a running stack: users are replayed over gRPC and every slate is served."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from penchant.v1 import recommender_service_pb2
 from training.evaluation.door import Door, run_all
 from training.evaluation.metrics import LIST_LENGTH, Lists
+from training.evaluation.offline import MASKS
 from training.evaluation.protocol import TargetSet, Timeline, timelines
 
 SERVED = {
@@ -27,15 +28,16 @@ class Served:
 
 
 async def evaluate_through(
-    door: Door, targets: TargetSet, progress: Callable[[int], None] = lambda done: None
+    door: Door,
+    targets: TargetSet,
+    progress: Callable[[int], None] = lambda done: None,
+    masks: Sequence[str] = MASKS,
 ) -> Served:
-    """Slates of SERVED, masked and unmasked, for every target; a user's events keep their order.
+    """Slates of SERVED by mask for every target; a user's events keep their order.
 
     Raises ServerMismatchError if the stack refuses an event or moves on to another bundle.
     """
-    served = Served(
-        {m: {s: np.zeros((len(targets), LIST_LENGTH), np.int64) for s in SERVED} for m in ("masked", "unmasked")}
-    )
+    served = Served({m: {s: np.zeros((len(targets), LIST_LENGTH), np.int64) for s in SERVED} for m in masks})
     await run_all(_replay(door, line, served, progress) for line in timelines(door.dataset, targets))
     served.degraded, served.requests = door.answers.degraded, door.answers.requests
     return served
@@ -50,7 +52,7 @@ async def _replay(door: Door, line: Timeline, served: Served, progress: Callable
         token = await door.write_events(line.user, line.events[written:at]) or token
         written = at
         as_of_us = int(door.dataset.events.times[line.events[at]])
-        for mask in ("masked", "unmasked"):
+        for mask in served.slates:
             for system, ranking in SERVED.items():
                 rows, _ = await door.ask(line.user, as_of_us, token, ranking, include_seen=mask == "unmasked")
                 served.slates[mask][system][line.first_target + i, : len(rows)] = rows

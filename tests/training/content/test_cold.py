@@ -1,5 +1,6 @@
 """Cold items, measured."""
 
+import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +9,20 @@ import numpy as np
 import pytest
 
 from penchant.errors import ConfigError
-from training.content.cold import cold, main
+from training.content.cold import _parser, cold, main
 from training.content.likeness import TfidfNeighbours
 from training.content.measure import _places
 from training.data.dataset import Attributes, Dataset
 
 
-def test_what_is_written_of_cold_items_places_them_and_the_attribute_that_tells_is_found(described: Dataset) -> None:
-    result = cold(described, "tiny", 0.2, seed=1)
+def options(folder: Path, *more: str) -> argparse.Namespace:
+    return _parser().parse_args(["--data", ".", "--recipe", "tiny", "--seed", "1", "--out", str(folder), *more])
+
+
+def test_what_is_written_of_cold_items_places_them_and_the_attribute_that_tells_is_found(
+    described: Dataset, tmp_path: Path
+) -> None:
+    result = cold(described, options(tmp_path, "--share", "0.2", "--retrieval-only"))
     among = result["among_cold"]
     assert among["times_random"]["hr@10"] > 1.2
     assert result["cold_items"] == 16
@@ -33,8 +40,8 @@ def test_what_is_written_of_cold_items_places_them_and_the_attribute_that_tells_
     json.dumps(result)
 
 
-def test_random_is_its_exact_expectation(described: Dataset) -> None:
-    result = cold(described, "tiny", 0.5, seed=1, max_users=20)
+def test_random_is_its_exact_expectation(described: Dataset, tmp_path: Path) -> None:
+    result = cold(described, options(tmp_path, "--share", "0.5", "--max-users", "20", "--retrieval-only"))
     assert result["cold_users"] == 20
     # 40 cold items, less those that a user has met by then.
     assert 0.25 < result["among_cold"]["others"]["random"]["hr@10"]["mean"] < 0.31
@@ -49,11 +56,16 @@ def test_the_command_ends_with_one_json_line(
     assert result["described_by"] == ["title", "maker", "genres", "price"]
     assert {"without title", "title alone", "tfidf", "random"} < set(result["among_cold"]["others"])
     assert json.loads((tmp_path / "cold.json").read_text()) == result
+    for found in result["as_served"].values():
+        assert found["cold_targets"] > 20
+        assert found["warm_hr@10"] > 0
+        assert found["cold_items_shown"] > 0
+        assert found["cold_hr@10_interval"][0] <= found["cold_hr@10"] <= found["cold_hr@10_interval"][1]
 
 
-def test_items_of_which_nothing_is_said_are_refused_with_a_remedy(described: Dataset) -> None:
+def test_items_of_which_nothing_is_said_are_refused_with_a_remedy(described: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="kinds says nothing of its items"):
-        cold(replace(described, items=Attributes()), "tiny", 0.2, seed=1)
+        cold(replace(described, items=Attributes()), options(tmp_path))
 
 
 def test_tfidf_scores_are_the_mean_likeness_to_the_history() -> None:
