@@ -21,6 +21,10 @@ def test_cold_items_are_served_as_they_are_measured(
     asked += ["--max-targets", "60"]
     assert main(asked) == 0
     fitted = json.loads(capsys.readouterr().out.splitlines()[-1])
+    for found in fitted["as_served"].values():
+        assert found["cold_targets"] > 20
+        assert found["warm_hr@10"] > 0
+        assert found["cold_hr@10_interval"][0] <= found["cold_hr@10"] <= found["cold_hr@10_interval"][1]
     stack = start_stack("standalone", new_redis(), tmp_path / BUNDLES)
     assert main([*asked, "--through", stack.address]) == 0
     served = json.loads(capsys.readouterr().out.splitlines()[-1])
