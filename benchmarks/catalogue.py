@@ -30,6 +30,7 @@ from penchant.bundle import Manifest, ModelSpec, current, file_checksums, publis
 from penchant.columns import TagColumn
 from penchant.errors import ConfigError, PenchantError
 from penchant.ids import keys
+from penchant.item_reader import FILE as READER
 from penchant.item_table import ItemTable
 from penchant.mapped import mapped
 from penchant.retrieval import CoVisitation
@@ -180,6 +181,9 @@ def _write_retrieval(source: Path, out: Path, kin: Kin, followers: int, rng: np.
         np.save(out / f"{name}.npy", kin.itself(np.load(source / f"{name}.npy")))
     np.save(out / "neighbours.rows.npy", kin.drawn(mapped(source / "neighbours.rows.npy")[kin.origin], rng))
     _heaviest(CoVisitation.open(source), kin, followers, rng).write(out)
+    reader = source / Path(READER).name
+    if reader.exists():
+        shutil.copy(reader, out)
 
 
 def _heaviest(trained: CoVisitation, kin: Kin, followers: int, rng: np.random.Generator) -> CoVisitation:
