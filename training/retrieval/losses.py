@@ -55,8 +55,8 @@ def log_chance(histories: Sequences, rows: int) -> Tensor:
 
 
 def _kept_ids(towers: Towers, rows: int) -> Tensor:
-    """Whose id counts in this step, [N+1, 1] of 0 and 1."""
-    return (torch.rand(rows, 1) >= towers.recipe.id_dropout).float()
+    """Whose id counts in this step, [N+1, 1] of 0 and 1; what has no content never does without its id."""
+    return ((torch.rand(rows, 1) >= towers.recipe.id_dropout) | ~towers.speaks).float()
 
 
 def _sampled(towers: Towers, window_BL: Tensor, keep_N: Tensor, drawn_K: Tensor, against: _Against) -> Tensor:

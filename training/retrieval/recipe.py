@@ -19,7 +19,7 @@ class RetrievalRecipe:
     heads: int = 2
     dropout: float = 0.3
     id_dropout: float = 0.1
-    """Share of items that a step knows by their content alone, so that the content tower stands alone."""
+    """Share of the items with content that a step knows by it alone, so that the content tower stands alone."""
     history_length: int = 100
     loss: str = "softmax"
     """One of training.retrieval.losses.LOSSES."""

@@ -17,12 +17,15 @@ class Towers(nn.Module):
     """
 
     content: Tensor
+    speaks: Tensor
+    """bool [N+1, 1]: the row has content."""
     has_id: Tensor
 
     def __init__(self, recipe: RetrievalRecipe, content_NC: Tensor, has_id_N: Tensor) -> None:
         super().__init__()
         self.recipe = recipe
         self.register_buffer("content", content_NC, persistent=False)
+        self.register_buffer("speaks", content_NC.any(dim=1, keepdim=True), persistent=False)
         self.register_buffer("has_id", has_id_N.float()[:, None], persistent=False)
         dim = recipe.dim
         self.ids_ND = nn.Parameter(torch.randn(len(content_NC), dim) * dim**-0.5 * 0.5)

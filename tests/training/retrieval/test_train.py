@@ -11,6 +11,7 @@ from penchant.errors import ConfigError
 from training.catalogue import Catalogue
 from training.checkpoint import Checkpoint
 from training.data.dataset import Dataset
+from training.retrieval import losses
 from training.retrieval.device import accelerated
 from training.retrieval.encoders import ENCODERS
 from training.retrieval.fit import fresh_towers
@@ -129,3 +130,16 @@ def test_what_a_gpu_would_do_trains_as_well_and_leaves_plain_towers(
     assert not np.array_equal(found, expected), "bfloat16 was not used"
     assert "forward" not in vars(halved.encoder)
     assert all(p.dtype == torch.float32 for p in halved.parameters())
+
+
+def test_an_item_without_content_is_never_asked_to_do_without_its_id(
+    histories: Sequences, toy_catalogue: Catalogue
+) -> None:
+    """Its vector would be zeros: noise in its place in histories, and nothing to learn where it is the answer."""
+    content = toy_catalogue.content.copy()
+    content[1:4] = 0.0
+    silent = replace(toy_catalogue, content=content)
+    built = towers(replace(RECIPE, id_dropout=1.0), silent, histories)
+    kept = losses._kept_ids(built, len(content))[:, 0]
+    assert kept[:4].tolist() == [1.0] * 4
+    assert not kept[4:].any()
