@@ -18,6 +18,7 @@ from penchant.v1 import status_service_pb2, status_service_pb2_grpc
 from services.runtime import logs
 from services.runtime.config import ServerSettings
 from services.runtime.door import DoorInterceptor
+from services.runtime.memory import give_memory_back
 from services.runtime.metrics import CallMetrics
 from services.runtime.status import StatusServicer, StatusSnapshot
 
@@ -97,6 +98,7 @@ async def serve(
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Run a service's main on uvloop; the exit status. A bad configuration is one sentence on stderr and status 2."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    give_memory_back()
     try:
         uvloop.run(main())
     except PenchantError as error:
