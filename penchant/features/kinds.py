@@ -5,6 +5,7 @@ reduction (a decayed sum, a minimum or a maximum), so that late and out-of-order
 sorted replay. A sequence and an attribute are stored as they are (see entity.py).
 """
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -87,9 +88,15 @@ class CounterFeature:
         """What it stores."""
         return (self.slot,)
 
-    def value(self, aged: Slots, as_of_us: int) -> NDArray[np.float64]:
-        """[R] of aged slots [R, 1]."""
-        return np.sign(aged[:, 0]) * np.log1p(np.abs(aged[:, 0]))
+    def parameters(self) -> tuple[float, ...]:
+        """What values() is told of it."""
+        return ()
+
+    @staticmethod
+    def values(parameters: NDArray[np.float64], aged: NDArray[np.float64], as_of_us: int) -> NDArray[np.float64]:
+        """Of n features, [R, n] of aged slots [R, n, 1]."""
+        counts = aged[:, :, 0]
+        return np.sign(counts) * np.log1p(np.abs(counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +108,26 @@ class RateFeature:
     denominator: Slot
     prior: float
     strength: float
+    low: float = -math.inf
+    high: float = math.inf
+    """The rate is never outside: a no-op for sums of usable values, but what was stored without bounds may be anything.
+    """
 
     @property
     def slots(self) -> tuple[Slot, ...]:
         """What it stores."""
         return (self.numerator, self.denominator)
 
-    def value(self, aged: Slots, as_of_us: int) -> NDArray[np.float64]:
-        """[R] of aged slots [R, 2]."""
-        rate: NDArray[np.float64] = (aged[:, 0] + self.prior * self.strength) / (aged[:, 1] + self.strength)
-        return rate
+    def parameters(self) -> tuple[float, ...]:
+        """What values() is told of it."""
+        return self.strength, self.prior * self.strength, self.low, self.high
+
+    @staticmethod
+    def values(parameters: NDArray[np.float64], aged: NDArray[np.float64], as_of_us: int) -> NDArray[np.float64]:
+        """Of n features, [R, n] of aged slots [R, n, 2]; parameters [4, n]."""
+        strength, weight, low, high = parameters
+        rates: NDArray[np.float64] = np.clip((aged[:, :, 0] + weight) / (aged[:, :, 1] + strength), low, high)
+        return rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +142,16 @@ class RecencyFeature:
         """What it stores."""
         return (self.slot,)
 
-    def value(self, aged: Slots, as_of_us: int) -> NDArray[np.float64]:
-        """[R] of slots [R, 1]; a time after as_of counts as now."""
-        known = np.isfinite(aged[:, 0])
-        days = np.maximum(as_of_us - np.where(known, aged[:, 0], as_of_us), 0.0) / DAY_US
+    def parameters(self) -> tuple[float, ...]:
+        """What values() is told of it."""
+        return ()
+
+    @staticmethod
+    def values(parameters: NDArray[np.float64], aged: NDArray[np.float64], as_of_us: int) -> NDArray[np.float64]:
+        """Of n features, [R, n] of slots [R, n, 1]; a time after as_of counts as now."""
+        times = aged[:, :, 0]
+        known = np.isfinite(times)
+        days = np.maximum(as_of_us - np.where(known, times, as_of_us), 0.0) / DAY_US
         return np.where(known, np.log1p(days), -1.0)
 
 
@@ -138,9 +161,10 @@ Feature = CounterFeature | RateFeature | RecencyFeature
 def age(slots_RK: Slots, state_time_R: Times, to_us: Times | int, half_lives_K: NDArray[np.float64]) -> Slots:
     """Slots aged from each entity's state time to a later time; never rejuvenated."""
     days = np.maximum(np.asarray(to_us, np.float64) - state_time_R, 0.0) / DAY_US
-    decay = np.where(half_lives_K > 0, np.exp2(-days[:, None] / np.where(half_lives_K > 0, half_lives_K, 1.0)), 1.0)
-    aged = np.where(half_lives_K > 0, slots_RK * decay, slots_RK)
-    return np.asarray(aged, np.float64)
+    decaying = np.flatnonzero(half_lives_K > 0)
+    aged = np.array(slots_RK, np.float64)
+    aged[:, decaying] *= np.exp2(-days[:, None] / half_lives_K[decaying])
+    return aged
 
 
 def united(definitions: tuple[Slot, ...], a: Slots, time_a: Times, b: Slots, time_b: Times) -> tuple[Slots, Times]:

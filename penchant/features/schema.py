@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -30,6 +31,16 @@ _VALUE_COUNT = Slot("value_count", (), "valued")
 _LIKED = Slot("liked", (), "liked")
 _LAST = Slot("last_time", (), "time", "max")
 _FIRST = Slot("first_time", (), "time", "min")
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """n features of one kind: their places [n] among the features, their slots' places [n, slots a feature]."""
+
+    values: Callable[[NDArray[np.float64], NDArray[np.float64], int], NDArray[np.float64]]
+    places: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    parameters: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ class FeatureSchema:
         ]
         if self.has_values:
             features += [
-                RateFeature("mean_value", _VALUE_SUM, _VALUE_COUNT, 3.5, 5.0),
+                RateFeature("mean_value", _VALUE_SUM, _VALUE_COUNT, 3.5, 5.0, *self._mean_bounds(3.5)),
                 RateFeature("like_rate", _LIKED, _VALUE_COUNT, 0.5, 5.0),
             ]
         if self.has_times:
@@ -114,6 +125,13 @@ class FeatureSchema:
                 RecencyFeature("since_first", _FIRST),
             ]
         return tuple(features)
+
+    def _mean_bounds(self, prior: float) -> tuple[float, float]:
+        """Lowest and highest mean there can be of usable values."""
+        if not self.value_bounds:
+            return -math.inf, math.inf
+        lows, highs = zip(*self.value_bounds.values(), strict=True)
+        return min(*lows, prior), max(*highs, prior)
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
@@ -151,15 +169,27 @@ class FeatureSchema:
     def counters_dense(self, slots_RK: Slots, state_time_R: Times, as_of_us: int) -> Matrix:
         """Counter features float32 [R, F] at a time; an entity never written gives each feature's value of nothing."""
         aged = age(slots_RK, state_time_R, as_of_us, self.half_lives)
+        dense = np.empty((len(aged), len(self.counters)), np.float32)
+        for alike in self._alike:
+            dense[:, alike.places] = alike.values(alike.parameters, aged[:, alike.slots], as_of_us)
+        return dense
+
+    @cached_property
+    def _alike(self) -> tuple["_Alike", ...]:
+        """Counters by kind, for one computation each."""
         place = {slot: k for k, slot in enumerate(self.slots)}
-        columns = [f.value(aged[:, [place[s] for s in f.slots]], as_of_us) for f in self.counters]
-        if self.value_bounds:
-            # A no-op for sums of usable values; sums that were stored without bounds may hold anything.
-            lows, highs = zip(*self.value_bounds.values(), strict=True)
-            for k, feature in enumerate(self.counters):
-                if isinstance(feature, RateFeature) and feature.numerator == _VALUE_SUM:
-                    columns[k] = np.clip(columns[k], min(*lows, feature.prior), max(*highs, feature.prior))
-        return np.stack(columns, axis=1).astype(np.float32)
+        found = []
+        for kind in dict.fromkeys(type(feature) for feature in self.counters):
+            mine = [(i, f) for i, f in enumerate(self.counters) if type(f) is kind]
+            found.append(
+                _Alike(
+                    kind.values,
+                    np.array([i for i, _ in mine]),
+                    np.array([[place[slot] for slot in f.slots] for _, f in mine]),
+                    np.array([f.parameters() for _, f in mine], np.float64).T,
+                )
+            )
+        return tuple(found)
 
     def empty_slots(self, rows: int) -> Slots:
         """Slots of entities without events, float64 [rows, K]."""

@@ -25,21 +25,18 @@ async def read_users(
 
     One read; one more for those that were merged.
     """
-    columns = await store.read(features, keys, as_of_us, timeout_s)
-    rows = list(zip(*(column.cells() for column in columns), strict=True))
-    into = columns[features.index(MERGED_INTO)].values
-    if not into.any():
+    rows = await store.read_rows(features, keys, as_of_us, timeout_s)
+    merged_into = features.index(MERGED_INTO)
+    moved = [place for place, row in enumerate(rows) if row[merged_into]]
+    if not moved:
         return keys, rows
     roots = np.array(keys, np.int64)
-    moved = np.flatnonzero(into)
     for _ in range(_LONGEST_CHAIN):
-        roots[moved] = into[into != 0]
-        columns = await store.read(features, roots[moved], as_of_us, timeout_s)
-        for place, row in zip(moved.tolist(), zip(*(column.cells() for column in columns), strict=True), strict=True):
+        roots[moved] = [rows[place][merged_into] for place in moved]
+        for place, row in zip(moved, await store.read_rows(features, roots[moved], as_of_us, timeout_s), strict=True):
             rows[place] = row
-        into = columns[features.index(MERGED_INTO)].values
-        moved = moved[into != 0]
-        if len(moved) == 0:
+        moved = [place for place in moved if rows[place][merged_into]]
+        if not moved:
             return roots, rows
     raise _endless()
 

@@ -200,9 +200,8 @@ class Projector:
         await self._write(keys, users, changed, described)
 
     async def _read_users(self, schema: FeatureSchema, keys: Keys) -> list[UserFeatures]:
-        columns = await self._store.read(USER_FEATURES, keys, 0)
-        cells = zip(*(column.cells() for column in columns), strict=True)
-        return [UserFeatures.from_stored(schema, dict(zip(USER_NAMES, row, strict=True))) for row in cells]
+        rows = await self._store.read_rows(USER_FEATURES, keys, 0)
+        return [UserFeatures.from_stored(schema, dict(zip(USER_NAMES, row, strict=True))) for row in rows]
 
     async def _write(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,13 @@ from penchant.features.plan import Plan, PlannedFeature, PlannedView
 from penchant.types import Keys, Times
 from services.feature_store.column import Column, Status
 from services.feature_store.connection import RedisAddress, RedisPool, bulk, command
-from services.feature_store.feast_values import decode_columns, decode_timestamp, encode_columns, encode_timestamps
+from services.feature_store.feast_values import (
+    decode_columns,
+    decode_row,
+    decode_timestamp,
+    encode_columns,
+    encode_timestamps,
+)
 from services.feature_store.store import aged_out, planned
 
 _WRITE_CHUNK = 256
@@ -21,6 +28,8 @@ class _Reading:
 
     features: list[PlannedFeature]
     views: list[PlannedView]
+    dtypes: list[str]
+    names: list[str]
     before_key: bytes
     after_key: bytes
 
@@ -53,22 +62,35 @@ class RedisOnlineStore:
     ) -> list[Column]:
         """See OnlineStore.read."""
         reading = self._reading(tuple(features))
-        if len(entity_keys) == 0:
-            rows = []
-        else:
-            request = reading.request(entity_keys)
-            rows = await self.pool.execute(request, len(entity_keys), timeout_s, in_order=timeout_s is None)
+        rows = await self._rows(reading, entity_keys, timeout_s)
         cells: list[tuple[bytes | None, ...]] = list(zip(*rows, strict=True)) or [()] * (
             len(reading.features) + len(reading.views)
         )
         found = reading.features
-        names = [feature.full_name for feature in found]
-        columns = decode_columns([f.dtype for f in found], names, cells[: len(found)], Status.NULL)
+        columns = decode_columns(reading.dtypes, reading.names, cells[: len(found)], Status.NULL)
         stamps = dict(zip([view.name for view in reading.views], cells[len(found) :], strict=True))
         return [
             self._with_honest_statuses(feature, column, stamps[feature.view], as_of_us)
             for feature, column in zip(found, columns, strict=True)
         ]
+
+    async def read_rows(
+        self, features: Sequence[str], entity_keys: Keys, as_of_us: int, timeout_s: float | None = None
+    ) -> list[tuple[Any, ...]]:
+        """See OnlineStore.read_rows."""
+        reading = self._reading(tuple(features))
+        if any(view.ttl_s for view in reading.views):
+            columns = await self.read(features, entity_keys, as_of_us, timeout_s)
+            return list(zip(*(column.cells() for column in columns), strict=True))
+        count = len(reading.features)
+        rows = await self._rows(reading, entity_keys, timeout_s)
+        return [tuple(decode_row(reading.dtypes, reading.names, row[:count])) for row in rows]
+
+    async def _rows(self, reading: _Reading, entity_keys: Keys, timeout_s: float | None) -> list[Any]:
+        if len(entity_keys) == 0:
+            return []
+        request = reading.request(entity_keys)
+        return await self.pool.execute(request, len(entity_keys), timeout_s, in_order=timeout_s is None)
 
     async def write(self, entity_keys: Keys, columns: Mapping[str, Column], times_us: Mapping[str, Times]) -> None:
         """See OnlineStore.write: one HSET an entity."""
@@ -103,7 +125,8 @@ class RedisOnlineStore:
         prefix, suffix = views[0].key_prefix, self.plan.project.encode()
         whole = command("HMGET", prefix + bytes(8) + suffix, *fields)
         at = whole.index(prefix) + len(prefix)
-        reading = _Reading(found, views, whole[:at], whole[at + 8 :])
+        dtypes, names = [feature.dtype for feature in found], [feature.full_name for feature in found]
+        reading = _Reading(found, views, dtypes, names, whole[:at], whole[at + 8 :])
         if len(self._readings) < 1000:
             self._readings[features] = reading
         return reading

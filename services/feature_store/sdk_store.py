@@ -83,6 +83,13 @@ class SdkOnlineStore:
                 columns[feature.full_name] = aged_out(honest, times, view.ttl_s, as_of_us)
         return [columns[feature.full_name] for feature in found]
 
+    async def read_rows(
+        self, features: Sequence[str], entity_keys: Keys, as_of_us: int, timeout_s: float | None = None
+    ) -> list[tuple[Any, ...]]:
+        """See OnlineStore.read_rows."""
+        columns = await self.read(features, entity_keys, as_of_us, timeout_s)
+        return list(zip(*(column.cells() for column in columns), strict=True))
+
     async def write(self, entity_keys: Keys, columns: Mapping[str, Column], times_us: Mapping[str, Times]) -> None:
         """See OnlineStore.write; one batch a view, so a crash may leave an entity's views at different positions."""
         found, views = planned(self.plan, list(columns))

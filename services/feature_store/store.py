@@ -1,7 +1,7 @@
 """The online store as a seam: named features of many entities, read and written by column."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -37,6 +37,12 @@ class OnlineStore(Protocol):
 
         Without timeout_s the read happens after every write that was begun before it: what read-modify-write needs.
         """
+        ...
+
+    async def read_rows(
+        self, features: Sequence[str], entity_keys: Keys, as_of_us: int, timeout_s: float | None = None
+    ) -> list[tuple[Any, ...]]:
+        """The same as a row of values an entity, None where one is not present: for a few entities' many features."""
         ...
 
     async def write(self, entity_keys: Keys, columns: Mapping[str, Column], times_us: Mapping[str, Times]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from penchant.types import Matrix, Vector
-from services.recommender.selectors.top_k import Chosen, by_score, sunk
+from services.recommender.selectors.top_k import Chosen, RowsOf, by_score, sunk
 
 _BOTTOM = np.float32(-1e30)
 _POOL = 200
@@ -18,38 +18,38 @@ class MMRSelector:
 
     trade_off: float
 
-    def select(self, scores_B: Vector, embeddings_BD: Matrix, k: int) -> Chosen:
+    def select(self, scores_B: Vector, embeddings_BD: RowsOf, k: int) -> Chosen:
         """Indices of the chosen, in slate order. An item without an embedding is unlike every other."""
         order = by_score(scores_B)
         pool = order[: max(_POOL, 2 * k)]
         pool = pool[np.isfinite(scores_B[pool])]
         if len(pool) == 0:
             return order[:k]
-        norms = np.linalg.norm(embeddings_BD[pool], axis=1, keepdims=True)
-        unit = embeddings_BD[pool] / np.maximum(norms, 1e-9)
-        similarity = unit @ unit.T
-        np.fill_diagonal(similarity, 1.0)
-        chosen = pool[mmr(_unit_range(scores_B[pool]), similarity, min(k, len(pool)), self.trade_off)]
+        vectors = embeddings_BD[pool]
+        unit = vectors / np.maximum(np.sqrt(np.einsum("nd,nd->n", vectors, vectors)), 1e-9)[:, None]
+        chosen = pool[mmr(_unit_range(scores_B[pool]), unit, min(k, len(pool)), self.trade_off)]
         if len(chosen) == k:
             return chosen
         rest = order[~np.isin(order, chosen)]
         return np.concatenate([chosen, rest])[:k]
 
 
-def mmr(relevance_N: Vector, similarity_NN: Matrix, k: int, trade_off: float) -> list[int]:
+def mmr(relevance_N: Vector, unit_ND: Matrix, k: int, trade_off: float) -> list[int]:
     """Indices of the k chosen items, best first.
 
-    relevance_N in [0, 1]; similarity_NN symmetric with unit diagonal; trade_off 1 ignores similarity.
+    relevance_N in [0, 1]; unit_ND of length 1, or 0 for what is unlike everything; trade_off 1 ignores similarity.
     Ties go to the lower index, so a slate is reproducible. Carbonell & Goldstein, SIGIR 1998.
     """
     chosen: list[int] = []
     relevance = np.maximum(sunk(trade_off * relevance_N), _BOTTOM)
-    nearest = np.zeros(len(relevance_N), np.float32)
-    for _ in range(min(k, len(relevance_N))):
-        marginal = relevance - (1.0 - trade_off) * nearest
-        marginal[chosen] = -np.inf
-        best = int(np.argmax(marginal))
-        nearest = np.maximum(nearest, similarity_NN[best]) if chosen else similarity_NN[best].copy()
+    weighed = unit_ND * np.float32(1.0 - trade_off)
+    marginal = relevance
+    for _ in range(min(k, len(relevance))):
+        best = int(marginal.argmax())
+        left = relevance - weighed @ unit_ND[best]
+        # The least that any of the chosen leaves is what the nearest of them leaves.
+        marginal = np.minimum(marginal, left, out=left) if chosen else left
+        marginal[best] = -np.inf
         chosen.append(best)
     return chosen
 

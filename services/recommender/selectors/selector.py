@@ -1,14 +1,16 @@
 """What a selector is, and how its choice becomes a slate."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from penchant.columns import Column
 from penchant.policy import Placement
-from penchant.types import Matrix, Vector
+from penchant.types import Matrix, Rows, Vector
 from services.recommender.query import Query, Scored, Slate
 from services.recommender.selectors.mmr import MMRSelector
-from services.recommender.selectors.top_k import Chosen, TopKSelector
+from services.recommender.selectors.top_k import Chosen, RowsOf, TopKSelector
 
 _TOP_K = TopKSelector()
 
@@ -16,7 +18,7 @@ _TOP_K = TopKSelector()
 class Selector(Protocol):
     """Chooses by score and likeness."""
 
-    def select(self, scores_B: Vector, embeddings_BD: Matrix, k: int) -> Chosen:
+    def select(self, scores_B: Vector, embeddings_BD: RowsOf, k: int) -> Chosen:
         """Indices of at most k candidates, in slate order; scores that are no number come last."""
         ...
 
@@ -30,8 +32,7 @@ def select_slate(query: Query, scored: Scored) -> Slate:
     """The slate of at most query.max_items; every slot is deterministic, so every propensity is 1."""
     pool = scored.pool
     selector = selector_of(query.placement) if query.ranked else _TOP_K
-    embeddings = _embeddings(query, scored) if isinstance(selector, MMRSelector) else _NOTHING
-    chosen = selector.select(scored.scores, embeddings, query.max_items)
+    chosen = selector.select(scored.scores, _Embeddings(query.table.embeddings, pool.rows), query.max_items)
     candidates = pool.candidates
     return Slate(
         query,
@@ -49,11 +50,15 @@ def select_slate(query: Query, scored: Scored) -> Slate:
     )
 
 
-_NOTHING = np.empty((0, 0), np.float32)
+@dataclass(frozen=True, slots=True)
+class _Embeddings:
+    """Of a pool's rows, read where a selector looks."""
 
+    column: Column
+    rows: Rows
 
-def _embeddings(query: Query, scored: Scored) -> Matrix:
-    return np.asarray(query.table.embeddings[scored.pool.rows], np.float32)
+    def __getitem__(self, places: Chosen, /) -> Matrix:
+        return np.asarray(self.column[self.rows[places]], np.float32)
 
 
 def _finite(values: Matrix) -> Matrix:

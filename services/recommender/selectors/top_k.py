@@ -1,6 +1,7 @@
 """The best by score."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,19 @@ from penchant.types import Matrix, Vector
 Chosen = NDArray[np.int64]
 
 
+class RowsOf(Protocol):
+    """B rows of which a selector reads those it needs; an array is one."""
+
+    def __getitem__(self, places: Chosen, /) -> Matrix:
+        """Rows at these places, in their order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TopKSelector:
     """The k candidates with the highest scores, best first; ties go to the better retrieved one."""
 
-    def select(self, scores_B: Vector, embeddings_BD: Matrix, k: int) -> Chosen:
+    def select(self, scores_B: Vector, embeddings_BD: RowsOf, k: int) -> Chosen:
         """Indices of the chosen, best first."""
         return by_score(scores_B)[:k]
 

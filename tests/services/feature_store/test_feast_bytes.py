@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from penchant.errors import ConfigError
 from services.feature_store import varint
 from services.feature_store.column import Column, Status, pack_parts, unpack_parts
-from services.feature_store.feast_values import decode_columns, decode_timestamp, encode_column, encode_timestamps
+from services.feature_store.feast_values import (
+    decode_columns,
+    decode_row,
+    decode_timestamp,
+    encode_column,
+    encode_timestamps,
+)
 
 int64s = st.integers(-(2**63), 2**63 - 1)
 ELEMENTS = {
@@ -56,6 +62,10 @@ def test_columns_of_every_type_are_decoded_together(data):
                 assert got is expected
             else:
                 assert (got.tolist() if isinstance(got, np.ndarray) else got) == expected, dtype
+    for i in range(count):
+        for got, column in zip(decode_row(dtypes, dtypes, [mine[i] for mine in raw]), found, strict=True):
+            np.testing.assert_array_equal(got, column.cell(i))
+            assert type(got) is type(column.cell(i))
 
 
 def test_a_field_never_written_has_the_status_asked_for():
@@ -69,6 +79,8 @@ def test_bytes_of_another_type_are_refused_by_name(raw):
     dtype = "int64" if raw[0] == 0x29 else "int64[]"
     with pytest.raises(ConfigError, match="v:f"):
         decode_columns([dtype], ["v:f"], [[raw]], Status.NULL)
+    with pytest.raises(ConfigError, match="v:f"):
+        decode_row([dtype], ["v:f"], [raw])
 
 
 @given(st.lists(st.integers(-(2**50), 2**52), min_size=1))

@@ -327,16 +327,16 @@ async def test_nothing_is_read_of_a_store_that_a_write_found_emptied_until_it_is
 async def test_what_was_read_of_an_emptied_store_is_not_answered_after_the_rebuild(leaf, monkeypatch):
     await leaf.write_events([event(item="a", type_="hide")], NOW_US)
     await lose_redis(leaf)
-    read, found = leaf.store.read, []
+    read, found = leaf.store.read_rows, []
 
     async def slow(features, keys, as_of_us, timeout_s=None):
-        columns = await read(features, keys, as_of_us, timeout_s)
+        rows = await read(features, keys, as_of_us, timeout_s)
         if timeout_s is not None and not found:
-            found.append(columns)
+            found.append(rows)
             await leaf.write_events([event(item="b")], NOW_US)
-        return columns
+        return rows
 
-    monkeypatch.setattr(leaf.store, "read", slow)
+    monkeypatch.setattr(leaf.store, "read_rows", slow)
     assert (await state(leaf)).hidden_keys.tolist() == [key("", "a")]
 
 

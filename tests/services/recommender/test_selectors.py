@@ -36,13 +36,13 @@ def test_no_candidates_give_no_slate() -> None:
 
 def test_mmr_with_trade_off_one_is_relevance() -> None:
     relevance = np.array([0.2, 0.9, 0.5], np.float32)
-    assert mmr(relevance, np.ones((3, 3), np.float32), 3, 1.0) == [1, 2, 0]
+    assert mmr(relevance, np.ones((3, 1), np.float32), 3, 1.0) == [1, 2, 0]
 
 
 def test_mmr_passes_over_a_twin_of_what_is_chosen() -> None:
     relevance = np.array([1.0, 0.99, 0.5], np.float32)
-    similarity = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], np.float32)
-    assert mmr(relevance, similarity, 2, 0.5) == [0, 2]
+    unit = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    assert mmr(relevance, unit, 2, 0.5) == [0, 2]
 
 
 def test_mmr_ties_go_to_the_lower_index() -> None:
@@ -65,4 +65,4 @@ def test_mmr_equals_the_definition_on_random_data() -> None:
         rest = [i for i in range(30) if i not in chosen]
         nearest = {i: max((similarity[i, j] for j in chosen), default=0.0) for i in rest}
         chosen.append(max(rest, key=lambda i: 0.6 * relevance[i] - 0.4 * nearest[i]))
-    assert mmr(relevance, similarity, 10, 0.6) == chosen
+    assert mmr(relevance, vectors, 10, 0.6) == chosen
