@@ -43,13 +43,12 @@ class Column:
 
     def __getitem__(self, rows: NDArray[np.integer[Any]] | int) -> NDArray[Any]:
         """Values of the rows (or of one row), in their order."""
-        if len(self.extra) == 0:
-            return np.asarray(self.base[rows])
         rows = np.asarray(rows)
+        if len(self.extra) == 0 or rows.size == 0 or int(rows.max()) < len(self.base):
+            # Whole rows at a time: half of what indexing costs.
+            return np.asarray(self.base.take(rows, axis=0))
         late = rows >= len(self.base)
-        if not late.any():
-            return np.asarray(self.base[rows])
-        values = np.array(self.base[np.where(late, 0, rows)])
+        values = np.asarray(self.base.take(np.where(late, 0, rows), axis=0))
         values[late] = self.extra[rows[late].astype(np.int64) - len(self.base)]
         return values
 

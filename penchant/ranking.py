@@ -95,52 +95,55 @@ def pair_features(
     history: NDArray[np.int64], values: Vector, rows: Rows, table: ItemTable, schema: FeatureSchema
 ) -> Matrix:
     """How each candidate relates to the history [H] (rows, oldest first, 0 unknown), float32 [B, Fp]."""
+    found = np.zeros((len(rows), 4 + 3 * len(schema.item_attributes)), np.float32)
     present = history > 0
     history, values = history[present], values[present]
-    columns: list[NDArray[Any]] = []
-    if len(history):
-        unit = _unit(table.embeddings[rows])
-        seen = _unit(table.embeddings[history])
-        content = table.content[rows] @ table.content[history].mean(axis=0)
-        columns += [unit @ seen.mean(axis=0), unit @ seen[-_RECENT:].mean(axis=0), unit @ seen[-1], content]
-    else:
-        columns += [np.zeros(len(rows), np.float32)] * 4
-    centred = np.where(np.isnan(values), 0.0, values - np.nanmean(values)) if (~np.isnan(values)).any() else None
-    for name in schema.item_attributes:
-        columns += _tag_features(table.tags.get(name), history, centred, rows)
-    return np.stack(columns, axis=1).astype(np.float32)
+    if len(history) == 0 or len(rows) == 0:
+        return found
+    vectors, seen = table.embeddings[rows], table.embeddings[history]
+    seen = seen / _lengths(seen)
+    liked = np.stack([seen.mean(axis=0), seen[-_RECENT:].mean(axis=0), seen[-1]], axis=1)
+    np.divide(vectors @ liked, _lengths(vectors), out=found[:, :3])
+    np.matmul(table.content[rows], table.content[history].mean(axis=0), out=found[:, 3])
+    valued = ~np.isnan(values)
+    centred = None
+    if valued.any():
+        mean = np.where(valued, values, 0.0).sum(dtype=values.dtype) / np.count_nonzero(valued)
+        centred = np.where(valued, values - values.dtype.type(mean), 0.0)
+    for i, name in enumerate(schema.item_attributes):
+        column = table.tags.get(name)
+        if column is not None:
+            _tag_features(column, history, centred, rows, found[:, 4 + 3 * i : 7 + 3 * i])
+    return found
 
 
-def _unit(vectors: Matrix) -> Matrix:
-    return np.asarray(vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9), np.float32)
+def _lengths(vectors: Matrix) -> Matrix:
+    """Of the rows, [n, 1]; of nothing almost 0, to be divided by."""
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", vectors, vectors))[:, None] + np.float32(1e-9), np.float32)
 
 
 def _tag_features(
-    column: TagColumn | None, history: NDArray[np.int64], centred: NDArray[Any] | None, rows: Rows
-) -> list[NDArray[Any]]:
+    column: TagColumn, history: NDArray[np.int64], centred: NDArray[Any] | None, rows: Rows, out: Matrix
+) -> None:
     """affinity, value_affinity and last_match of one attribute: means over the candidate's tags."""
-    nothing = np.zeros(len(rows), np.float32)
-    if column is None or len(history) == 0:
-        return [nothing, nothing, nothing]
     size = len(column.vocabulary)
-    owner, codes = _tags_of(column, history)
-    profile = np.bincount(codes, minlength=size) / len(history)
-    weighed = nothing if centred is None else np.bincount(codes, centred[owner], minlength=size) / len(history)
-    last = np.zeros(size)
-    last[codes[owner == len(history) - 1]] = 1.0
-    mine, tags = _tags_of(column, rows.astype(np.int64))
-    count = np.maximum(np.bincount(mine, minlength=len(rows)), 1)
-
-    def mean(by_tag: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(np.bincount(mine, by_tag[tags], minlength=len(rows)) / count)
-
-    return [mean(profile), nothing if centred is None else mean(weighed), mean(last)]
+    codes, lengths = _tags_of(column, history)
+    by_tag = np.zeros((size, 3))
+    by_tag[:, 0] = np.bincount(codes, minlength=size) / len(history)
+    if centred is not None:
+        by_tag[:, 1] = np.bincount(codes, np.repeat(centred, lengths), minlength=size) / len(history)
+    by_tag[codes[len(codes) - lengths[-1] :], 2] = 1.0
+    tags, counts = _tags_of(column, rows.astype(np.int64))
+    some = counts > 0
+    if some.any():
+        starts = (np.cumsum(counts) - counts)[some]
+        out[some] = np.add.reduceat(by_tag.take(tags, axis=0), starts) / counts[some, None]
 
 
 def _tags_of(column: TagColumn, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(place in rows, tag code) of every tag of the rows."""
-    starts = np.asarray(column.indptr[rows], np.int64)
-    lengths = np.asarray(column.indptr[rows + 1], np.int64) - starts
-    owner = np.repeat(np.arange(len(rows)), lengths)
-    index = np.arange(int(lengths.sum())) + np.repeat(starts - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
-    return owner, np.asarray(column.codes[index], np.int64)
+    """The tag codes of the rows, one row's after the other's; how many each has."""
+    starts = column.indptr.take(rows)
+    lengths = column.indptr.take(rows + 1) - starts
+    ends = np.cumsum(lengths)
+    index = np.arange(int(ends[-1])) + np.repeat(starts - ends + lengths, lengths)
+    return column.codes.take(index).astype(np.int64), lengths
