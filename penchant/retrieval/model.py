@@ -20,6 +20,7 @@ from penchant.retrieval.delta import DeltaSearch
 from penchant.retrieval.features import BLEND, POPULAR, RECIPROCAL_RANK
 from penchant.retrieval.live import live_shares, with_live
 from penchant.retrieval.new_items import made_new, new_like, with_new
+from penchant.retrieval.remembered import Remembered
 from penchant.retrieval.rows import distinct, first, look_up, of_bundled, union
 from penchant.retrieval.search import Search, best, merged
 from penchant.retrieval.settings import RetrievalSettings
@@ -34,6 +35,9 @@ _NEWEST = 5
 _NEW = 50
 """Items newer than the bundle that the tower proposes beside its nearest: their vectors, made from content alone, are
 shorter than learnt ones, and would seldom be among those."""
+_REMEMBERED_VECTORS = 32 << 20
+_REMEMBERED_FOLLOWERS = 96 << 20
+"""Bytes: of users who come back before they act again, the tower need not be asked again."""
 _BIT = {name: np.uint32(1 << i) for i, name in enumerate(SOURCES)}
 
 Tower = Callable[[NDArray[np.int64]], Matrix]
@@ -68,6 +72,10 @@ class RetrievalModel:
     """Searches those rows; one for all that over() makes of a model."""
     late_search: Search | None = None
     """delta's, over the table that over() was given."""
+    vectors: Remembered[Vector] = field(init=False)
+    """The tower's, by history; one for all that over() makes of a model, as the next."""
+    followers: Remembered[tuple[Rows, Vector, Rows, Vector]] = field(init=False)
+    """Co-visitation of a history and of its last item."""
     content_index: ContentIndex = field(init=False)
     """Of the bundle's rows, for texts; one for all that over() makes of a model."""
     live_rows: Rows = field(default_factory=lambda: np.empty(0, np.uint32))
@@ -86,6 +94,8 @@ class RetrievalModel:
         self._popular_order = distinct(np.asarray(self.popular_rows.T.ravel(), np.uint32))
         self._fresh_order = distinct(self.fresh_rows)
         self.delta = DeltaSearch(self.user_embeddings)
+        self.vectors = Remembered(_REMEMBERED_VECTORS)
+        self.followers = Remembered(_REMEMBERED_FOLLOWERS)
         self._least_popular = float(self.popular_scores.min())
         self._least_trend = float(self.trend_scores.min())
 
@@ -206,12 +216,18 @@ class RetrievalModel:
         return block, tuple(dict.fromkeys(degraded))
 
     def _set_vector(self, query: "_Query") -> None:
-        query.vector = self.user_vector(query.bundled)
+        key = query.bundled.tobytes()
+        query.vector = self.vectors.of(key, len(key), lambda: self.user_vector(query.bundled))
 
     def _set_followers(self, query: "_Query") -> None:
-        half_life = self.settings.history_half_life
-        query.followers = self.co_visitation.scores(query.bundled, half_life)
-        query.last_followers = self.co_visitation.scores(query.bundled[-1:], half_life)
+        half_life, key = self.settings.history_half_life, query.bundled.tobytes()
+
+        def scores() -> tuple[Rows, Vector, Rows, Vector]:
+            of_last = self.co_visitation.scores(query.bundled[-1:], half_life)
+            return *self.co_visitation.scores(query.bundled, half_life), *of_last
+
+        rows, mass, last_rows, last_mass = self.followers.of((half_life, key), len(key), scores)
+        query.followers, query.last_followers = (rows, mass), (last_rows, last_mass)
 
     def _nearest(self, query: "_Query") -> Rows | None:
         if query.vector is None:

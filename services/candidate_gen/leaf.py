@@ -60,14 +60,17 @@ class CandidateGen:
         return Retrieved(table.with_keys(candidates), table.position, degraded)
 
     def numbers(self) -> dict[str, float]:
-        """For GetStatus: how often each source failed, and how the newest bundle's delta is searched."""
+        """For GetStatus: how often each source failed, and how the newest bundle's delta is searched; how often the
+        tower was not asked because the history was one that it had seen."""
         failed = {f"degraded_{source}": float(count) for source, count in self._degraded.items()}
         newest = self._holder.newest if self._holder.versions else None
         if newest is None or newest.retrieval is None:
             return failed
-        delta = newest.retrieval.delta
+        delta, vectors = newest.retrieval.delta, newest.retrieval.vectors
         return {
             **failed,
+            "user_cache_hits": float(vectors.hits),
+            "user_cache_misses": float(vectors.misses),
             "delta_indexed": float(delta.indexed),
             "delta_tail": float(delta.tail(newest.table.view())),
             "delta_compactions": float(delta.compactions),

@@ -14,6 +14,7 @@ from tiny_bundle import generated, write_bundle
 from penchant.bundle import verify
 from penchant.item_table import ItemChange, ItemTable
 from penchant.retrieval import RETRIEVAL_FEATURES, SOURCES, RetrievalModel, exact_search
+from penchant.retrieval.remembered import Remembered
 from penchant.trend import PRIOR_WEIGHT, TrendSnapshot
 from training.data.split import split
 
@@ -169,6 +170,7 @@ def test_it_answers_whatever_falls(opened: tuple[RetrievalModel, ItemTable], par
 
     whole, table = opened
     model = copy(whole)
+    model.vectors, model.followers = Remembered(0), Remembered(0)
     for part in parts:
         setattr(model, "co_visitation" if part == "pairs" else part, BrokenPairs() if part == "pairs" else broken)
     found, degraded = model.retrieve(np.array([3, 9]), table.allowed(), 30)
