@@ -38,7 +38,9 @@ class ModelSpec:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     golden: str
-    """npz in the bundle: arrays "in:<name>" and "out:<name>"; outputs must match to 1e-4 at load."""
+    """npz in the bundle: arrays "in:<name>" and "out:<name>"; outputs must match at load."""
+    tolerance: float = 1e-4
+    """To so much, relative above 1 and absolute below; a graph of whole numbers states more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,9 @@ def _model(raw: dict[str, Any]) -> ModelSpec:
     def specs(rows: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
         return tuple(TensorSpec(r["name"], r["dtype"], tuple(r["shape"])) for r in rows)
 
-    return ModelSpec(raw["file"], specs(raw["inputs"]), specs(raw["outputs"]), raw["golden"])
+    return ModelSpec(
+        raw["file"], specs(raw["inputs"]), specs(raw["outputs"]), raw["golden"], raw.get("tolerance", 1e-4)
+    )
 
 
 def read_manifest(folder: Path) -> Manifest:

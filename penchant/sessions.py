@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from penchant.bundle import ModelSpec, TensorSpec
 from penchant.errors import BundleMismatch
 
-GOLDEN_TOLERANCE = 1e-4
 Session = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.float32]]
 """A feed by input name (more names than the model takes are ignored) to the model's first output."""
 _DTYPES = {"tensor(int64)": "int64", "tensor(float)": "float32", "tensor(uint8)": "uint8"}
@@ -73,9 +72,10 @@ def _check_golden(folder: Path, spec: ModelSpec, run: Session) -> None:
     except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
         raise BundleMismatch(f"{spec.golden} cannot be read ({error}): export and publish the bundle again") from None
     found = run(feed)
-    if found.shape != expected.shape or not np.allclose(found, expected, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE):
+    allowed = spec.tolerance
+    if found.shape != expected.shape or not np.allclose(found, expected, rtol=allowed, atol=allowed):
         worst = float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")
         raise BundleMismatch(
-            f"{spec.file}: golden rows differ by {worst:.2g}, at most {GOLDEN_TOLERANCE} is allowed: the model "
+            f"{spec.file}: golden rows differ by {worst:.2g}, at most {allowed} is allowed: the model "
             "computes something else here than at export; publish the bundle again"
         )

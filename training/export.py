@@ -4,6 +4,7 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def with_golden(folder: Path, spec: ModelSpec, feed: Feed, expected: NDArray[Any
     golden = spec.file.removesuffix(".onnx") + ".golden.npz"
     arrays = {f"in:{tensor.name}": np.asarray(feed[tensor.name]) for tensor in spec.inputs}
     np.savez(folder / golden, **arrays, **{f"out:{spec.outputs[0].name}": expected})  # type: ignore[arg-type]
-    return ModelSpec(spec.file, spec.inputs, spec.outputs, golden)
+    return replace(spec, golden=golden)
 
 
 def _spec(name: str, array: NDArray[Any], free: bool) -> TensorSpec:

@@ -142,7 +142,7 @@ def fit(
             version=version, format=FORMAT, created=created.isoformat(timespec="seconds"), dataset=dataset.name,
             recipe={
                 **recipe.to_json(), "protocol": protocol, "targets_sha256": targets_sha256(dataset, cut),
-                "tasks": dataset.tasks,
+                "tasks": dataset.tasks, "served_ranking": ranking.form.recipe.to_json(),
             },
             seed=seed, cut_us=cut.cut_us,
             item_count=second.catalogue.count, embedding_dim=recipe.retrieval.dim,
@@ -325,7 +325,7 @@ def _write(
 def _write_losses(path: Path, first: TrainedRetrieval, ranking: FittedRanking, second: TrainedRetrieval) -> None:
     """A line of JSON a step: what was trained, the step from 1, and its loss."""
     curves: dict[str, Iterable[float]] = {FIRST: first.losses.tolist()}
-    curves |= {f"ranker, member {i}": losses for i, losses in enumerate(ranking.trained.curves, 1)}
+    curves |= ranking.curves
     curves[SECOND] = second.losses.tolist()
     with path.open("w") as file:
         for name, losses in curves.items():

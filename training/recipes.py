@@ -81,7 +81,7 @@ def tiny(dataset: Dataset) -> Recipe:
         RetrievalRecipe(dim=16, blocks=1, history_length=20, budget_tflop=0.002, max_epochs=10),
         RankingRecipe(
             max_requests=300, max_valid_requests=100, max_slates=50, candidates=60, hard_negatives=15,
-            drawn_negatives=15, history=10, dim=8, hidden=16, members=1, epochs=3, trees=20, leaves=7,
+            drawn_negatives=15, history=10, dim=8, hidden=16, members=1, epochs=3, trees=20, leaves=7, compress=False,
         ),
     )  # fmt: skip
 

@@ -21,10 +21,10 @@ from training.learning.ranking import TunedRanking, tune_ranking
 from training.learning.retrieval import tune_retrieval
 from training.learning.warm import Warm
 from training.progress import Tell
-from training.ranking.export import CANDIDATE_INPUTS, ranker_feeds
+from training.ranking.export import CANDIDATE_INPUTS, FLOAT_FILE, in_whole_numbers, ranker_feeds
 from training.ranking.fit import feeds_for
 from training.ranking.model import RankerModel
-from training.ranking.recipe import RankingRecipe
+from training.ranking.recipe import RankingRecipe, served_ranking
 from training.ranking.samples import Samples, Stage
 from training.ranking.served import ServedRanker
 from training.ranking.tasks import Task
@@ -83,7 +83,7 @@ def write_challenger(
     source: the champion's folder. The schema, the blend and the tasks' weights stay the champion's.
     """
     retrieval_recipe = RetrievalRecipe(**champion.manifest.recipe["retrieval"])
-    ranking_recipe = RankingRecipe(**champion.manifest.recipe["ranking"])
+    ranking_recipe = served_ranking(champion.manifest.recipe)
     dataset, before = lesson.dataset, lesson.before
     new = before[lesson.is_new[before]]
     stage = champion_stage(champion)
@@ -168,11 +168,15 @@ def _write_ranker(
     model = RankerModel(recipe, served.schema, known, warm.scale, len(warm.tasks) - 1, seed)
     model.members.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in warm.members.items()})
     feeds = ranker_feeds(feeds_for(dataset, served, newest, recipe, seed))
-    return grafted_model(
+    in_floats = spec
+    if (source / FLOAT_FILE).exists():
+        in_floats = ModelSpec(FLOAT_FILE, spec.inputs, spec.outputs, "")
+    grafted = grafted_model(
         ServedRanker(model, known, warm.outputs),
         ServedRanker(ranking.trained.model, known, ranking.trained.outputs),
-        source / spec.file, spec, feeds, dict.fromkeys(CANDIDATE_INPUTS, "candidates"), folder,
+        source / in_floats.file, in_floats, feeds, dict.fromkeys(CANDIDATE_INPUTS, "candidates"), folder,
     )  # fmt: skip
+    return grafted if in_floats is spec else in_whole_numbers(folder, grafted, feeds)
 
 
 def with_metrics(challenger: Challenger, metrics: dict[str, Any], reference: dict[str, Any]) -> Challenger:

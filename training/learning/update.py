@@ -28,7 +28,7 @@ from training.learning.files import FOLDER
 from training.learning.journal import View
 from training.learning.warm import Warm
 from training.progress import Tell
-from training.ranking.recipe import RankingRecipe
+from training.ranking.recipe import served_ranking
 from training.ranking.samples import Samples, Stage
 from training.ranking.tasks import Task
 
@@ -134,7 +134,7 @@ def run_update(
     version = _version(champion.manifest.dataset)
     folder = bundles / FOLDER / f"{version}.part"
     told = clock.told(tell)
-    ranking = RankingRecipe(**champion.manifest.recipe["ranking"])
+    ranking = served_ranking(champion.manifest.recipe)
     found = join(champion.manifest.cut_us, cut_us) if join else None
 
     def shown(stage: Stage, tasks: Sequence[Task]) -> list[Samples]:

@@ -17,7 +17,8 @@ from training.catalogue import Catalogue
 from training.data.dataset import Dataset
 from training.data.split import Split, history_mask
 from training.evaluation.metrics import ndcg
-from training.ranking.export import export_ranker, feeds_of
+from training.ranking.compression.forms import Form, Judging, forms_of, smallest
+from training.ranking.export import feeds_of, write_ranker
 from training.ranking.known import ItemKnowledge
 from training.ranking.model import task_scores
 from training.ranking.recipe import RankingRecipe
@@ -38,13 +39,27 @@ Tell = Callable[[str, float], None]
 class FittedRanking:
     """A trained ranker and what else the bundle says of it."""
 
-    trained: TrainedRanker
+    form: Form
+    """The ranker as it is served."""
+    whole: TrainedRanker
+    """As it was trained, before it was made smaller."""
     task_weights: dict[str, float]
     metrics: dict[str, Any]
     knowledge: ItemKnowledge
     train: Samples
     features: Matrix
     """Item features [N+1, Fi] of the first stage, which the samples' rows point into."""
+
+    @property
+    def trained(self) -> TrainedRanker:
+        """The one that is served."""
+        return self.form.trained
+
+    @property
+    def curves(self) -> dict[str, tuple[float, ...]]:
+        """Loss at every step by training."""
+        found = {f"ranker, member {i}": losses for i, losses in enumerate(self.whole.curves, 1)}
+        return found if self.trained is self.whole else {**found, f"ranker, {self.form.name}": self.trained.curves[0]}
 
 
 def fit_ranking(
@@ -74,16 +89,24 @@ def fit_ranking(
         lambda: _collected(dataset, cut, stage, held.valid, held.slates_valid, tasks, recipe, True, seed, tell),
     )
     knowledge = ItemKnowledge.of(first)
+    features, known = stage.table.features.base, knowledge.vectors(first.catalogue)
     trained = train_ranker(
-        train, valid, stage.table.features.base, knowledge.vectors(first.catalogue), schema, tasks, recipe, seed,
-        lambda done: tell("ranker", done), part=run.part("ranker"),
+        train, valid, features, known, schema, tasks, recipe, seed, lambda done: tell("ranker", done),
+        part=run.part("ranker"),
     )  # fmt: skip
-    scores = task_scores(trained.outputs, logits_of(trained.model, valid, stage.table.features.base))
+    scores = task_scores(trained.outputs, logits_of(trained.model, valid, features))
     users = dataset.events.users[valid.events]
     asked = np.isin(valid.events, held.valid) & (valid.weights > 0).any(axis=1)
     weights = choose_weights(scores[asked], valid.weights[asked], valid.chosen[asked], users[asked], trained.tasks)
-    metrics = _metrics(scores, valid, trained, weights, asked, tasks)
-    return FittedRanking(trained, weights, metrics, knowledge, train, stage.table.features.base)
+    form, table = Form("as trained", trained, recipe, False), dict[str, Any]()
+    if recipe.compress:
+        forms = forms_of(trained, recipe, train, valid, features, known, schema, tasks, seed, tell, run)
+        judging = Judging(valid, np.flatnonzero(asked), users[asked], features, known, weights)
+        form, table = smallest(forms, judging, recipe.most_lost)
+        scores = task_scores(form.trained.outputs, logits_of(form.trained.model, valid, features))
+    metrics = _metrics(scores, valid, form.trained, weights, asked, tasks)
+    metrics |= {"ranker_epochs": list(trained.epochs), "compression": table}
+    return FittedRanking(form, trained, weights, metrics, knowledge, train, features)
 
 
 def write_ranking(
@@ -103,7 +126,7 @@ def write_ranking(
     newest = cut.valid[history_mask(dataset)[cut.valid]][-8:]
     feeds = feeds_for(dataset, stage, newest, recipe, seed)
     known = ranking.knowledge.vectors(catalogue)
-    models = {"ranker": export_ranker(ranking.trained, known, feeds, folder, "ranker/ranker.onnx")}
+    models = {"ranker": write_ranker(ranking.trained, ranking.form.int8, known, feeds, folder)}
     trees = fit_trees(ranking.train, ranking.features, recipe, seed, folder, "ranker/trees.onnx")
     return models if trees is None else {**models, "trees": trees}
 
@@ -168,7 +191,6 @@ def _metrics(
     places = -np.arange(valid.rows.shape[1], dtype=np.float32)[None].repeat(len(valid), axis=0)
     found: dict[str, Any] = {
         "validation_requests": int(asked.sum()),
-        "ranker_epochs": list(trained.epochs),
         "ranked_ndcg@10": _mean(ndcg(ranks_of(np.asarray(total), valid.weights, valid.chosen)[asked], 10)),
         "retrieval_ndcg@10": _mean(ndcg(ranks_of(places, valid.weights, valid.chosen)[asked], 10)),
         "tasks": {},

@@ -1,5 +1,6 @@
 """The recipe of ranking: every number its training takes, sized by the data."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -65,6 +66,14 @@ class RankingRecipe:
     position_correction: PositionCorrection = "none"
     """What the place on a slate does is learned beside the ranker, and left out where it serves."""
 
+    compress: bool = True
+    """Whether smaller forms of the ranker are tried: training/ranking/compression."""
+    student_epochs: int = 2
+    kept_units: float = 0.5
+    """Share of hidden units and ranks that pruning leaves."""
+    most_lost: float = 0.005
+    """Share of NDCG@10 on the validation part that the form taken may lose."""
+
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in get_args(choices):
@@ -79,3 +88,8 @@ class RankingRecipe:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, for the manifest."""
         return asdict(self)
+
+
+def served_ranking(recipe: Mapping[str, Any]) -> RankingRecipe:
+    """Of the ranker that a bundle serves, from its manifest's recipe: what was compressed is another network."""
+    return RankingRecipe(**recipe.get("served_ranking", recipe["ranking"]))

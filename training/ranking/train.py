@@ -13,6 +13,7 @@ from penchant.features import FeatureSchema
 from penchant.types import Matrix
 from training.checkpoint import State
 from training.deterministic import deterministic
+from training.ranking.losses import listwise, task_loss, taught_loss
 from training.ranking.model import Batch, Member, Outputs, RankerModel, Scale
 from training.ranking.recipe import RankingRecipe
 from training.ranking.samples import Samples
@@ -23,7 +24,6 @@ from training.ranking.warm import RankerWeights
 from training.run import Part
 
 Progress = Callable[[float], None]
-_MASKED = -1e9
 _JUDGED_AT_ONCE = 16
 _PLACES_RATE = 10
 """How much faster than the rest the effects of places learn."""
@@ -81,30 +81,6 @@ def scale_of(samples: Samples, features_NF: Matrix) -> Scale:
     )
 
 
-def listwise(logits: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
-    """Mean cross-entropy of the chosen candidate; a candidate that stands for n counts n times in the sum.
-
-    logits, weights [R, C]; chosen [R] >= 0. A weight of 0 leaves a candidate out.
-    """
-    counted = torch.where(weights > 0, logits + weights.clamp_min(1e-9).log(), _MASKED)
-    own = logits.gather(1, chosen[:, None])[:, 0]
-    return torch.as_tensor((counted.logsumexp(dim=1) - own).mean())
-
-
-def task_loss(logits: Tensor, labels: Tensor, weights: Tensor, is_number: Sequence[bool]) -> Tensor:
-    """Sum over tasks of the weighted mean loss where a label is known: [R, C, T] logits and labels, [R, C] weights."""
-    total = logits.new_zeros(())
-    for t, number in enumerate(is_number):
-        known = ~labels[..., t].isnan()
-        if not bool(known.any()):
-            continue
-        x, y = logits[..., t][known], labels[..., t][known]
-        w = weights[known].clamp_min(1.0)
-        loss = (x - y) ** 2 if number else nn.functional.binary_cross_entropy_with_logits(x, y, reduction="none")
-        total = total + (loss * w).sum() / w.sum()
-    return total
-
-
 @deterministic()
 def train_ranker(
     train: Samples,
@@ -118,11 +94,13 @@ def train_ranker(
     progress: Progress = lambda done: None,
     warm: RankerWeights | None = None,
     part: Part | None = None,
+    taught: Matrix | None = None,
 ) -> TrainedRanker:
     """features_NF: item features of the stage; known_NK: what is known of each item (embedding, content, numbers).
 
     warm: a ranker of the same recipe, schema and tasks to start from; what standardises stays as it was there. Where
     the part has a checkpoint the training goes on after the last epoch kept there, and ends in the same model.
+    taught: a teacher's logits [R, C, 1 + T] of the training samples, which then count as much as the data's answers.
     """
     part = part or Part()
     is_number = [task.kind == "number" for task in tasks]
@@ -142,7 +120,7 @@ def train_ranker(
         if i == len(kept.done):
             trained = _train_member(
                 model, i, train, labels, valid, (valid.labels - centre) / spread, features_NF, is_number, recipe, rng,
-                told, kept, part.note,
+                told, kept, part.note, taught,
             )  # fmt: skip
             kept.member_ends(trained)
         model.ensemble[i].load_state_dict(kept.done[i]["net"])
@@ -191,6 +169,7 @@ def _train_member(
     progress: Progress,
     kept: UnfinishedRanker,
     note: Callable[[float], None],
+    taught: Matrix | None,
 ) -> State:
     """Train one member in place; its weights (net) at its best epoch (0: untrained), that epoch, and the losses."""
     net = model.ensemble[member]
@@ -220,6 +199,8 @@ def _train_member(
                 index = order[start : start + recipe.batch_requests]
                 logits = model(batch_of(train, features_NF, index), member)
                 loss = _loss(net, logits, train, train_labels, index, is_number)
+                if taught is not None:
+                    loss = 0.5 * (loss + _taught(logits, taught, train, train_labels, index, is_number))
                 if not loss.requires_grad:
                     continue  # nothing of the batch was chosen or is labelled
                 optimiser.zero_grad(set_to_none=True)
@@ -252,6 +233,18 @@ def _loss(
     if bool(found.any()):
         loss = loss + listwise(logits[found][..., 0], weights[found], chosen[found])
     return loss
+
+
+def _taught(
+    logits: Tensor,
+    taught: Matrix,
+    samples: Samples,
+    labels: Matrix,
+    index: NDArray[np.int64],
+    is_number: Sequence[bool],
+) -> Tensor:
+    answers, known, weights = (torch.from_numpy(array[index]) for array in (taught, labels, samples.weights))
+    return taught_loss(logits, answers, known, weights, is_number)
 
 
 @torch.no_grad()

@@ -11,12 +11,13 @@ from penchant.sessions import open_session
 from training.evaluation.metrics import ndcg
 from training.ranking.export import export_ranker, feeds_of
 from training.ranking.known import ItemKnowledge
+from training.ranking.losses import listwise
 from training.ranking.model import RankerModel, task_scores
 from training.ranking.samples import Samples, collect
 from training.ranking.served import ServedRanker
 from training.ranking.statistics import statistics_of
 from training.ranking.tasks import tasks_of
-from training.ranking.train import TrainedRanker, listwise, logits_of, platt, scale_of, train_ranker
+from training.ranking.train import TrainedRanker, logits_of, platt, scale_of, train_ranker
 from training.ranking.trees import fit_trees
 from training.ranking.weights import choose_weights, ranks_of
 
