@@ -7,7 +7,7 @@ block with a plot's hundred words an item's two genres would hardly count.
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ import numpy as np
 import xxhash
 
 from penchant.content import tag_values, words
+from penchant.item_media import open_encoders
 from penchant.types import Matrix, Vector
 
 FILE = "retrieval/item_reader.json"
@@ -87,7 +88,9 @@ class ItemReader:
     def open(cls, folder: Path) -> "ItemReader | None":
         """A bundle folder's; None in one from before there were readers."""
         path = folder / FILE
-        return cls.from_json(json.loads(path.read_text())) if path.exists() else None
+        if not path.exists():
+            return None
+        return replace(cls.from_json(json.loads(path.read_text())), encoders=open_encoders(folder))
 
     def _vector(self, item: Mapping[str, Any]) -> Vector:
         said = Counter(word for name in self.texts for text in tag_values(item.get(name)) for word in words(text))

@@ -78,7 +78,7 @@ def tiny(dataset: Dataset) -> Recipe:
     """For tests: everything that default does, small enough for seconds."""
     return Recipe(
         "tiny",
-        RetrievalRecipe(dim=16, blocks=1, history_length=20, budget_tflop=0.002, max_epochs=10),
+        RetrievalRecipe(dim=16, blocks=1, history_length=20, budget_tflop=0.002, max_epochs=10, media_shown=1500),
         RankingRecipe(
             max_requests=300, max_valid_requests=100, max_slates=50, candidates=60, hard_negatives=15,
             drawn_negatives=15, history=10, dim=8, hidden=16, members=1, epochs=3, trees=20, leaves=7, compress=False,

@@ -31,6 +31,7 @@ from training.content.held_out import Histories, draw_cold, histories, with_only
 from training.content.item_map import fit_map
 from training.content.likeness import TfidfNeighbours
 from training.content.measure import among_all, among_cold
+from training.content.popular import PopularByThen
 from training.content.quality import among_cold_quality, catalogue_quality, served_quality
 from training.content.sentences import read_vectors
 from training.content.served import AskedOf, equal_slates, slates_offline, slates_through
@@ -46,6 +47,7 @@ from training.retrieval.choose import choose_settings
 from training.retrieval.fit import fit_retrieval
 from training.retrieval.trained import TrainedRetrieval
 
+_TOGETHER = "texts, pictures and sounds alone"
 BUNDLES = "bundles"
 """Below --out: what was fitted."""
 
@@ -96,11 +98,12 @@ def cold(dataset: Dataset, options: argparse.Namespace, tell: Tell = lambda step
         raise ConfigError(f"nobody in {dataset.name} met a held-out item after a known one: give a larger --share")
     tell("measure", 0.0)
     tfidf = TfidfNeighbours(tokens_of(dataset, trained.catalogue.item_of_row[1:]), tokens_of(dataset, items))
-    towers = {name: embedded(trained, with_only(dataset, kept), items) for name, kept in _ablations(names).items()}
+    ablations = _ablations(dataset)
+    towers = {name: embedded(trained, with_only(dataset, kept), items) for name, kept in ablations.items()}
     if options.vectors:
         towers |= _with_vectors(trained, dataset, items, read_vectors(options.vectors, dataset.item_ids))
     some = _of_some_users(past, options.max_users, seed)
-    places, choice = among_cold(trained, some, towers, tfidf)
+    places, choice = among_cold(trained, some, towers, tfidf, PopularByThen(dataset, items))
     everywhere = among_all(trained, some, towers["all"])
     tell("measure", 1.0)
     result = {
@@ -115,7 +118,7 @@ def cold(dataset: Dataset, options: argparse.Namespace, tell: Tell = lambda step
         "cold_users": len(np.unique(some.cold.users)),
         "left_out": past.left_out,
         "settings": trained.settings.to_json(),
-        "among_cold": among_cold_quality(places, choice, some.cold, seed),
+        "among_cold": among_cold_quality(places, choice, some.cold, seed, _TOGETHER if _TOGETHER in towers else ""),
         "full_catalogue": catalogue_quality(*everywhere, some, seed),
     }
     if folder is not None:
@@ -173,7 +176,7 @@ def _retrieval(warm: Dataset, cut: Split, recipe: Recipe, seed: int, tell: Tell)
 def described_by(dataset: Dataset) -> list[str]:
     """Names of the item attributes that content is made of."""
     items = dataset.items
-    return [*items.text, *items.categorical, *items.multi, *items.numeric]
+    return [*items.text, *items.categorical, *items.multi, *items.numeric, *items.image, *items.audio]
 
 
 def embedded(trained: TrainedRetrieval, dataset: Dataset, items: NDArray[np.int64]) -> Matrix:
@@ -201,9 +204,16 @@ def _with_vectors(
     }
 
 
-def _ablations(names: Sequence[str]) -> dict[str, list[str]]:
+def _ablations(dataset: Dataset) -> dict[str, list[str]]:
     """Attributes that cold items are written with, by what it is called."""
+    names, has = described_by(dataset), dataset.items
     found = {"all": list(names)}
+    texts, files = list(has.text), [*has.image, *has.audio]
+    if 1 < len(texts) < len(names):
+        found["texts alone"] = texts
+    if texts and files:
+        found[_TOGETHER] = [*texts, *files]
+        found["without pictures and sounds"] = [name for name in names if name not in files]
     if len(names) > 1:
         found |= {f"without {name}": [other for other in names if other != name] for name in names}
         found |= {f"{name} alone": [name] for name in names}

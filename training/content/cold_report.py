@@ -24,14 +24,14 @@ def print_report(result: dict[str, Any], console: Console) -> None:
 
 
 def _print_among(cold: dict[str, Any], console: Console) -> None:
-    among = Table("among cold items", "HR@10", "NDCG@10", "tower ahead in HR@10, 95 %")
+    among = Table("among cold items", "HR@10", "NDCG@10", "tower ahead in HR@10, 95 %", "ahead of popularity")
     tower = {metric: value["mean"] for metric, value in cold["tower"].items()}
-    among.add_row("tower", f"{tower['hr@10']:.4f}", f"{tower['ndcg@10']:.4f}", "")
+    low, high = cold["tower"]["hr@10"]["minus_popular"]
+    among.add_row("tower", f"{tower['hr@10']:.4f}", f"{tower['ndcg@10']:.4f}", "", f"{low:+.4f} to {high:+.4f}")
     for name, metrics in cold["others"].items():
-        low, high = metrics["hr@10"]["tower_minus_this"]
-        among.add_row(
-            name, f"{metrics['hr@10']['mean']:.4f}", f"{metrics['ndcg@10']['mean']:.4f}", f"{low:+.4f} to {high:+.4f}"
-        )
+        ahead = [metrics["hr@10"].get(key) for key in ("tower_minus_this", "minus_popular")]
+        said = [f"{bounds[0]:+.4f} to {bounds[1]:+.4f}" if bounds else "" for bounds in ahead]
+        among.add_row(name, f"{metrics['hr@10']['mean']:.4f}", f"{metrics['ndcg@10']['mean']:.4f}", *said)
     console.print(among)
     console.print(f"{cold['times_random']['hr@10']:.2f} times random", highlight=False)
 

@@ -100,10 +100,7 @@ def fit_map(
     penalty is the one that predicts items left out best.
     """
     dim = embeddings_ND.shape[1]
-    rows = np.flatnonzero(counts_N > 0)
-    rows = rows[rows > 0]
-    rows = np.sort(rows[np.argsort(-counts_N[rows], kind="stable")][:_MOST])
-    weights = counts_N[rows] / (counts_N[rows] + _TRUST)
+    rows, weights = met(counts_N)
     if len(rows) < 2:
         return ItemMap(reader, np.zeros((reader.width, dim), np.float32), np.zeros(dim, np.float32))
     content = np.concatenate([content_of(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)])
@@ -113,6 +110,14 @@ def fit_map(
     weight = np.zeros((content.shape[1], dim), np.float32)
     weight[used] = some
     return ItemMap(reader, weight, bias)
+
+
+def met(counts_N: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rows with events, ascending, at most _MOST, and how far each one's vector is to be trusted."""
+    rows = np.flatnonzero(counts_N > 0)
+    rows = rows[rows > 0]
+    rows = np.sort(rows[np.argsort(-counts_N[rows], kind="stable")][:_MOST])
+    return rows, counts_N[rows] / (counts_N[rows] + _TRUST)
 
 
 def _penalty(X: Matrix, Y: Matrix, weights: NDArray[np.float64]) -> float:

@@ -10,18 +10,24 @@ from penchant.retrieval import RetrievalSettings
 from penchant.types import Matrix
 from training.content.held_out import Asked, Histories
 from training.content.likeness import RECENT, TfidfNeighbours
+from training.content.popular import PopularByThen
 from training.retrieval.scoring import CatalogueScores, Targets
 from training.retrieval.sequences import padded
 from training.retrieval.trained import TrainedRetrieval
 
 _DENSE = 6_000_000
 """Scores held at a time."""
+POPULAR = "popular_by_then"
 Places = dict[str, NDArray[np.int64]]
 """By system: the place of each target from 1, [T]."""
 
 
 def among_cold(
-    trained: TrainedRetrieval, past: Histories, towers: dict[str, Matrix], tfidf: TfidfNeighbours
+    trained: TrainedRetrieval,
+    past: Histories,
+    towers: dict[str, Matrix],
+    tfidf: TfidfNeighbours,
+    popular: PopularByThen,
 ) -> tuple[Places, NDArray[np.int64]]:
     """Places of cold targets among the cold items the user has not seen, and how many those are.
 
@@ -29,7 +35,7 @@ def among_cold(
     """
     asked, count = past.cold, len(next(iter(towers.values())))
     names = [*towers, "tfidf", f"tfidf_newest_{RECENT}"]
-    found: Places = {name: np.zeros(len(asked), np.int64) for name in names}
+    found: Places = {name: np.zeros(len(asked), np.int64) for name in (POPULAR, *names)}
     choice = count - (asked.cold_ends - asked.cold_starts)
     for where, some in _blocks(asked, count):
         seen = _seen(past, some, count)
@@ -37,6 +43,7 @@ def among_cold(
         vectors = _user_vectors(trained, past, some)
         for name, embeddings in towers.items():
             found[name][where] = _places(vectors @ embeddings.T, some.target, seen)
+        found[POPULAR][where] = _places(popular.scores(some.events), some.target, seen)
         recent = np.maximum(some.starts, some.ends - RECENT)
         for name, starts in zip(names[len(towers) :], (some.starts, recent), strict=True):
             found[name][where] = _places(tfidf.scores(past.warm.rows, starts, some.ends), some.target, seen)

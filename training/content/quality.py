@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from penchant.types import Keys
 from training.content.held_out import Asked, Histories
-from training.content.measure import Places
+from training.content.measure import POPULAR, Places
 from training.content.served import SYSTEMS, AskedOf, ServedLists
 from training.evaluation.bootstrap import paired_intervals, ratio_interval
 from training.evaluation.metrics import Lists, hr, ndcg, ranks
@@ -15,8 +15,13 @@ from training.evaluation.metrics import Lists, hr, ndcg, ranks
 K = 10
 
 
-def among_cold_quality(places: Places, choice: NDArray[np.int64], asked: Asked, seed: int) -> dict[str, Any]:
-    """Metrics by system; intervals of the tower's and of what it is ahead of each other system."""
+def among_cold_quality(
+    places: Places, choice: NDArray[np.int64], asked: Asked, seed: int, together: str = ""
+) -> dict[str, Any]:
+    """Metrics by system; intervals of the tower's, of what it is ahead of each other system, and each of popularity.
+
+    together: a system that is to be compared with each other one too.
+    """
     within = np.minimum(K, choice)
     discount = np.concatenate([[0.0], np.cumsum(1.0 / np.log2(np.arange(2, K + 2)))])
     per_target = {name: {"hr@10": hr(p, K), "ndcg@10": ndcg(p, K)} for name, p in places.items()}
@@ -27,16 +32,41 @@ def among_cold_quality(places: Places, choice: NDArray[np.int64], asked: Asked, 
     differences |= {
         (name, metric): tower[metric] - values for name, v in per_target.items() for metric, values in v.items()
     }
+    popular = per_target[POPULAR]
+    differences |= {
+        (f"{name} over popular", metric): values - popular[metric]
+        for name, v in {"": tower, **per_target}.items() if name != POPULAR for metric, values in v.items()
+    }  # fmt: skip
+    if together:
+        differences |= {
+            (f"together over {name}", metric): per_target[together][metric] - values
+            for name, v in per_target.items() if name != together for metric, values in v.items()
+        }  # fmt: skip
     bounds = paired_intervals(differences, asked.users, seed)
+
+    def compared(name: str, metric: str) -> dict[str, list[float]]:
+        keys = {
+            "tower_minus_this": name, "minus_popular": f"{name} over popular",
+            "together_minus_this": f"together over {name}",
+        }  # fmt: skip
+        return {called: list(bounds[key, metric]) for called, key in keys.items() if (key, metric) in bounds}
+
     random_hr = per_target["random"]["hr@10"]
     return {
-        "tower": {m: {"mean": float(v.mean()), "interval": list(bounds["", m])} for m, v in tower.items()},
+        "tower": {
+            m: {
+                "mean": float(v.mean()),
+                "interval": list(bounds["", m]),
+                "minus_popular": list(bounds[" over popular", m]),
+            }
+            for m, v in tower.items()
+        },
         "times_random": {
             "hr@10": float(tower["hr@10"].sum() / random_hr.sum()),
             "interval": list(ratio_interval(tower["hr@10"], random_hr, asked.users, seed)),
         },
         "others": {
-            name: {m: {"mean": float(v.mean()), "tower_minus_this": list(bounds[name, m])} for m, v in metrics.items()}
+            name: {m: {"mean": float(v.mean()), **compared(name, m)} for m, v in metrics.items()}
             for name, metrics in per_target.items()
         },
     }

@@ -20,11 +20,13 @@ from penchant.client import Client
 from penchant.errors import ConfigError
 from penchant.ids import keys
 from penchant.item_table import ItemChange
+from penchant.media import packed
 from penchant.types import Keys
 from penchant.writes import ItemWrite
 from training.catalogue import attributes_of
 from training.content.held_out import Histories
 from training.data.dataset import Dataset
+from training.data.media_files import MEDIUM, read_files
 from training.data.split import Split
 from training.evaluation.door import ServerMismatchError, open_door
 from training.evaluation.metrics import Lists
@@ -75,9 +77,13 @@ class ServedLists:
 
 
 def said_of(dataset: Dataset, items: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
-    """What is written of dataset items, what is missing left out."""
-    for attributes in attributes_of(dataset.items, items):
+    """What is written of dataset items, files in the form that the service keeps, what is missing left out."""
+    media = {name: MEDIUM[kind] for kind in MEDIUM for name in getattr(dataset.items, kind)}
+    for i, attributes in zip(items.tolist(), attributes_of(dataset.items, items), strict=True):
         said = {name: _plain(value) for name, value in attributes.items()}
+        for name in media.keys() & {name for name, value in said.items() if value}:
+            (raw,) = read_files(media[name], [str(said[name])], [dataset.item_ids[i]])
+            said[name] = "" if raw is None else packed(raw)
         # A number that is missing is not equal to itself.
         yield {name: value for name, value in said.items() if value not in ("", []) and value == value}
 

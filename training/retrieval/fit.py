@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from penchant.errors import BundleMismatch
 from penchant.types import Matrix
 from training.catalogue import Catalogue
+from training.content.encoders.trained import with_encoders
 from training.content.item_map import ItemMap, fit_map
 from training.data.dataset import Dataset
 from training.retrieval.co_visitation import count_co_visitation
@@ -49,7 +50,12 @@ def fit_retrieval(
     else:
         start_from(towers, catalogue, warm.weights)
     share = recipe.warm_share if warm is not None else 1.0
-    losses = train_on(towers, histories, _plan(histories, rows, recipe, seed, share), recipe, seed, progress, part=part)
+    plan = _plan(histories, rows, recipe, seed, share)
+    media = catalogue.attributes.image or catalogue.attributes.audio
+    of_towers = 0.7 if media else 1.0
+    losses = train_on(
+        towers, histories, plan, recipe, seed, lambda done: progress(of_towers * done), part=part
+    )  # fmt: skip
     return TrainedRetrieval(
         recipe=recipe,
         catalogue=catalogue,
@@ -61,16 +67,21 @@ def fit_retrieval(
         fresh=fresh_rows(catalogue.created, recipe.fresh),
         neighbours=content_neighbours(catalogue.content, recipe.neighbours),
         losses=losses,
-        item_map=fitted_item_map(catalogue, towers, histories),
+        item_map=fitted_item_map(
+            catalogue, towers, histories, lambda done: progress(of_towers + (1 - of_towers) * done)
+        ),
     )
 
 
-def fitted_item_map(catalogue: Catalogue, towers: Towers, histories: Sequences) -> ItemMap:
-    """The item tower that goes with trained towers."""
+def fitted_item_map(
+    catalogue: Catalogue, towers: Towers, histories: Sequences, progress: Progress = lambda done: None
+) -> ItemMap:
+    """The item tower that goes with trained towers, and the encoders of media that it reads."""
     with torch.no_grad():
         vectors: Matrix = towers.item_vectors().numpy()
-    reader = catalogue.reader
     counts = np.bincount(histories.rows, minlength=len(vectors))
+    names = towers.recipe.media_encoders.split(",") if towers.recipe.media_encoders else []
+    reader = with_encoders(catalogue, names, vectors, counts, towers.recipe.media_shown, progress)
     return fit_map(reader, lambda rows: reader.vectors(catalogue.written(rows)), vectors, counts)
 
 

@@ -49,6 +49,10 @@ class RetrievalRecipe:
     followers: int = 1000
     """Co-visitation keeps this many followers of an item, the strongest."""
     neighbours: int = 30
+    media_encoders: str = "picture_cnn,sound_cnn"
+    """Of training.content.encoders.ENCODERS, with commas: trained where the items have such media."""
+    media_shown: int = 40_000
+    """Items that each of an encoder's networks is shown in all, each many times where there are few."""
     popular: int = 200
     fresh: int = 100
 

@@ -17,6 +17,7 @@ from penchant.retrieval import CoVisitation, RetrievalModel, RetrievalSettings, 
 from penchant.retrieval.index import HNSW_FROM
 from penchant.types import Keys, Matrix, Rows, Vector
 from training.catalogue import Catalogue
+from training.content.encoders.trained import write_encoders_of
 from training.content.item_map import ItemMap
 from training.evaluation.protocol import TENANT
 from training.retrieval.export import export_user_tower, write_index
@@ -126,6 +127,7 @@ class TrainedRetrieval:
         specs = {"user_tower": export(self.towers, self._golden_histories(), folder)}
         some = np.arange(1, self.catalogue.count + 1)[:100]
         content = self.item_map.reader.vectors(self.catalogue.written(some))
+        write_encoders_of(self.item_map.reader, folder)
         specs["item_tower"] = self.item_map.write(folder, content[content.any(axis=1)])
         self.co_visitation.write(retrieval)
         np.save(retrieval / "popular.rows.npy", self.popularity.rows)

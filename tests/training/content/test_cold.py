@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from penchant.errors import ConfigError
+from penchant.media import PICTURE, packed
 from training.content.cold import _parser, cold, main
 from training.content.likeness import TfidfNeighbours
 from training.content.measure import _places
+from training.content.popular import PopularByThen
 from training.data.dataset import Attributes, Dataset
 
 
@@ -38,6 +40,31 @@ def test_what_is_written_of_cold_items_places_them_and_the_attribute_that_tells_
         assert found["warm_hr@10"] <= found["warm_hr@10_without_cold_items"]
         assert found["warm_loss"] >= 0
     json.dumps(result)
+
+
+def test_a_picture_alone_places_cold_items_and_popularity_does_not(described: Dataset, tmp_path: Path) -> None:
+    """A picture is as bright as its kind has it, in noise."""
+    rng = np.random.default_rng(0)
+    kind = np.repeat(np.arange(4), len(described.item_ids) // 4)
+    pixels = 40 + 50 * kind[:, None, None, None] + rng.normal(0, 30, (len(kind), *PICTURE))
+    covers = [packed(one) for one in pixels.clip(0, 255).astype(np.uint8)]
+    items = replace(described.items, image={"cover": covers}, audio={"sound": [""] * len(covers)})
+    result = cold(replace(described, items=items), options(tmp_path, "--share", "0.2", "--retrieval-only"))
+    others = {name: metrics["ndcg@10"] for name, metrics in result["among_cold"]["others"].items()}
+    assert others["cover alone"]["minus_popular"][0] > 0
+    assert others["cover alone"]["mean"] > 1.3 * others["random"]["mean"]
+    assert others["cover alone"]["mean"] > others["half alone"]["mean"]
+    assert others["without pictures and sounds"]["mean"] == others["without cover"]["mean"]
+    assert others["sound alone"]["together_minus_this"][0] > 0
+    assert others["popular_by_then"]["mean"] < 1.3 * others["random"]["mean"]
+
+
+def test_popularity_is_what_it_was_before_the_event(described: Dataset) -> None:
+    events = described.events
+    popular = PopularByThen(described, np.array([3, 50]))
+    asked = np.array([0, 100, len(events) - 1])
+    expected = [[(events.items[:place] == item).sum() for item in (3, 50)] for place in asked]
+    np.testing.assert_array_equal(popular.scores(asked), expected)
 
 
 def test_random_is_its_exact_expectation(described: Dataset, tmp_path: Path) -> None:

@@ -13,14 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from penchant.types import Matrix, Vector
+from penchant.types import Matrix
 from training.content.encoders import ENCODERS, MediaEncoder
 from training.content.encoders.words import WordsEncoder
 from training.deterministic import deterministic
 
 FOLDS = 3
-SHOWN = 40_000
-"""Items shown to a network in all, each many times where there are few."""
 _MOST_EPOCHS, _LEAST_EPOCHS = 40, 2
 _BATCH = 64
 _RATE = 3e-3
@@ -46,13 +44,13 @@ def fit_network(
     name: str,
     raw: NDArray[Any],
     targets: Matrix,
-    weights: Vector,
-    seed: int = 0,
+    weights: NDArray[np.floating],
+    shown: int,
     progress: Progress = lambda done: None,
-    shown: int = SHOWN,
+    seed: int = 0,
 ) -> tuple[Averaged, Matrix]:
     """Of n items, two or more, raw [n, ...] as penchant.media makes it; the network, and [n, D] what it says of each
-    item as if that had not been there.
+    item as if that had not been there. shown: items that each network is shown in all.
 
     Targets [n, D] are learned without their mean, so that a network says the less the less it can tell: zeros are what
     the item tower reads of an item without the medium. Weights [n] are those of the squared errors.

@@ -13,7 +13,7 @@ _SHIFT = 2
 
 
 class PictureCnn(MediaEncoder):
-    """Three strided convolutions with batch norm, then mean and maximum over what is left of the plane."""
+    """Three strided convolutions with batch norm, then the means of four quarters and the maximum."""
 
     medium: ClassVar[str] = "picture"
 
@@ -24,12 +24,13 @@ class PictureCnn(MediaEncoder):
             size = 5 if i == 0 else 3
             layers += [nn.Conv2d(before, after, size, 2, size // 2, bias=False), nn.BatchNorm2d(after), nn.GELU()]
         self.layers = nn.Sequential(*layers)
-        self.out = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * _CHANNELS[-1], dim))
+        self.out = nn.Sequential(nn.Dropout(0.2), nn.Linear(5 * _CHANNELS[-1], dim))
 
     def forward(self, raw: Tensor) -> Tensor:
         """raw uint8 [B, height, width, 3]."""
         found: Tensor = self.layers((raw.float() / 127.5 - 1.0).permute(0, 3, 1, 2))
-        return torch.as_tensor(self.out(torch.cat([found.mean(dim=(2, 3)), found.amax(dim=(2, 3))], dim=1)))
+        quarters = nn.functional.avg_pool2d(found, found.shape[2] // 2).flatten(1)
+        return torch.as_tensor(self.out(torch.cat([quarters, found.amax(dim=(2, 3))], dim=1)))
 
     def varied(self, raw: Tensor) -> Tensor:
         """Moved by up to two pixels, the edge drawn out; a little lighter or darker."""

@@ -1,7 +1,7 @@
 """Encoders of a data set's media, trained towards the vectors that training gave its items."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from penchant.bundle import ModelSpec
 from penchant.errors import ConfigError
 from penchant.item_media import INPUT, encoded, raw_of, said_of, write_encoders
+from penchant.item_reader import ItemReader
 from penchant.types import Matrix, Vector
+from training.catalogue import Catalogue
 from training.content.encoders import ENCODERS
-from training.content.encoders.fit import SHOWN, Averaged, Progress, fit_network, predicted
+from training.content.encoders.fit import Averaged, Progress, fit_network, predicted
+from training.content.item_map import met
 from training.data.dataset import Attributes
 from training.data.media_files import read_files
 from training.export import export_model
@@ -60,15 +63,32 @@ class TrainedEncoder:
         return export_model(self.network, feeds, {INPUT: "batch"}, "vector", folder, file)
 
 
+def with_encoders(
+    catalogue: Catalogue,
+    names: Sequence[str],
+    embeddings_ND: Matrix,
+    counts_N: NDArray[np.int64],
+    shown: int,
+    progress: Progress = lambda done: None,
+) -> ItemReader:
+    """The catalogue's reader with encoders trained on the items people met, counts_N times each, [N+1] with row 0."""
+    rows, weights = met(counts_N)
+    items = list(catalogue.written(rows))
+    ids = [catalogue.ids[row] for row in rows.tolist()]
+    kinds = catalogue.attributes
+    encoders = fit_encoders(names, kinds, items, ids, embeddings_ND[rows], weights, shown, progress)
+    return replace(catalogue.reader, encoders=encoders)
+
+
 def fit_encoders(
     names: Sequence[str],
     kinds: Attributes,
     items: Sequence[Mapping[str, Any]],
     ids: Sequence[str],
     targets: Matrix,
-    weights: Vector,
+    weights: NDArray[np.floating],
+    shown: int,
     progress: Progress = lambda done: None,
-    shown: int = SHOWN,
 ) -> tuple[TrainedEncoder, ...]:
     """The encoders of these names for all media that the items have; none of one that fewer than LEAST of them have.
 
@@ -89,14 +109,16 @@ def fit_encoders(
             name, stacked, targets[there], weights[there], shown=shown,
             progress=lambda done, i=i: progress((i + done) / len(wanted)),  # type: ignore[misc]
         )  # fmt: skip
-        said = {has[place]: vector for place, vector in zip(there, held_out, strict=True)}
+        said = {one: np.zeros(targets.shape[1], np.float32) for one in has if one}
+        said |= {has[place]: vector for place, vector in zip(there, held_out, strict=True)}
         called = f"{name}:{'+'.join(attributes)}"
         found.append(TrainedEncoder(called, medium, attributes, targets.shape[1], network, said, stacked[:_GOLDEN]))
     return tuple(found)
 
 
-def write_trained(folder: Path, encoders: Sequence[TrainedEncoder]) -> None:
-    """Write encoders below a bundle folder, as penchant.item_media.open_encoders reads them. Raises BundleMismatch."""
+def write_encoders_of(reader: ItemReader, folder: Path) -> None:
+    """Write a reader's encoders below a bundle folder, as open_encoders reads them. Raises BundleMismatch."""
+    encoders = [encoder for encoder in reader.encoders if isinstance(encoder, TrainedEncoder)]
     specs = [encoder.write(folder, f"retrieval/encoder_{i}.onnx") for i, encoder in enumerate(encoders)]
     write_encoders(folder, [(e.name, e.medium, e.attributes, spec) for e, spec in zip(encoders, specs, strict=True)])
 

@@ -18,7 +18,7 @@ from training.data.generator.catalogue import STYLE_DIM, TOPIC_DIM, Catalogue
 SIDE = 40
 RATE = 8_000
 SECONDS = 0.75
-_BLUR = 0.17
+_BLUR = 0.15
 """Spread of what a medium adds to each factor of a direction of unit length, itself 0.29 on average."""
 _STEEP = 3.0
 _Y, _X = np.mgrid[0:SIDE, 0:SIDE] / (SIDE - 1)
@@ -40,7 +40,7 @@ def write_media(catalogue: Catalogue, folder: Path, seed: int) -> None:
 def picture(z: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.uint8]:
     """[SIDE, SIDE, 3] of factors z in -1 to 1: a ground of two colours, stripes, a shape, and a frame in the style."""
     light, contrast = rng.normal(0.0, 0.08), rng.uniform(0.7, 1.0)
-    turn = rng.uniform(0, 2 * np.pi)
+    turn = rng.normal(0.0, 0.4)
     across = np.clip(0.5 + (_X - 0.5) * np.cos(turn) + (_Y - 0.5) * np.sin(turn), 0, 1)[..., None]
     ground = 0.5 + 0.3 * (across * z[0:3] + (1 - across) * z[3:6])
     slope = np.pi / 2 * (1 + z[7])
@@ -56,7 +56,7 @@ def picture(z: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.uint
     shade[framed] = 0.5 + 0.4 * z[TOPIC_DIM : TOPIC_DIM + 3]
     left, top = rng.integers(0, SIDE - 8, 2)
     shade[top : top + 8, left : left + 8] = rng.random(3)
-    noisy = 0.5 + light + contrast * (shade - 0.5) + 0.08 * rng.standard_normal((SIDE, SIDE, 3))
+    noisy = 0.5 + light + contrast * (shade - 0.5) + 0.05 * rng.standard_normal((SIDE, SIDE, 3))
     return np.asarray(np.clip(noisy, 0, 1) * 255, np.uint8)
 
 

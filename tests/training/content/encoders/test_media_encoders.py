@@ -11,10 +11,11 @@ from PIL import Image
 
 from penchant.errors import ConfigError
 from penchant.item_media import INPUT, SHAPES, open_encoders
+from penchant.item_reader import ItemReader
 from penchant.media import packed
 from training.content.encoders import ENCODERS
 from training.content.encoders.fit import fit_network, predicted
-from training.content.encoders.trained import LEAST, TrainedEncoder, fit_encoders, write_trained
+from training.content.encoders.trained import LEAST, TrainedEncoder, fit_encoders, write_encoders_of
 from training.data.dataset import Attributes
 
 DIM = 4
@@ -92,8 +93,8 @@ def test_what_is_served_says_what_was_trained_and_zeros_where_there_is_nothing(t
     assert [e.name for e in trained] == [
         "picture_cnn:cover", "sound_cnn:jingle", "text_cnn:title+made", "text_transformer:title+made"
     ]  # fmt: skip
-    (tmp_path / "bundle").mkdir()
-    write_trained(tmp_path / "bundle", trained)
+    (tmp_path / "bundle" / "retrieval").mkdir(parents=True)
+    write_encoders_of(ItemReader((), (), {}, trained), tmp_path / "bundle")
     served = open_encoders(tmp_path / "bundle")
     assert [(e.name, e.width) for e in served] == [(e.name, DIM) for e in trained]
     new, _ = told("picture", 3, seed=9)
