@@ -76,6 +76,9 @@ class Manifest:
     metrics: dict[str, Any] = field(default_factory=dict)
     reference: dict[str, Any] = field(default_factory=dict)
     """How features, items and scores were spread when it was made: what drift is measured against."""
+    new_lift: float = 0.0
+    """Added to the slate score of items newer than the bundle: a ranker has learnt nothing of what being new means.
+    Chosen on validation; negative where it takes them for too good."""
     lineage: dict[str, Any] = field(default_factory=dict)
     """Of a bundle that was learned from another: "from", the log "position" that was learned, "update"; else empty."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.bundle import Manifest
 from penchant.events import OWN_CODES_FROM
 from penchant.features import FeatureSchema
 from penchant.features.kinds import DAY_US
@@ -89,6 +90,13 @@ def slate_score(scores_BT: Matrix, tasks: Sequence[str], weights: Mapping[str, f
     if scores_BT.shape[1] == 1:
         return np.asarray(scores_BT[:, 0], np.float32)
     return np.asarray(scores_BT @ np.array([weights.get(task, 0.0) for task in tasks], np.float32), np.float32)
+
+
+def with_new_lift(scores_B: Vector, rows: Rows, manifest: Manifest) -> Vector:
+    """Slate scores of the ranker, where rows that came after the bundle are lifted as its manifest says."""
+    if not manifest.new_lift:
+        return scores_B
+    return np.where(rows > manifest.item_count, scores_B + np.float32(manifest.new_lift), scores_B)
 
 
 def pair_features(

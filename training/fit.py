@@ -41,6 +41,7 @@ from training.learning.drift import REFERENCE_EVENTS, REFERENCE_TARGETS, referen
 from training.learning.warm import BOOK_REQUESTS, Warm
 from training.progress import Tell, shown
 from training.ranking.fit import FittedRanking, fit_ranking, write_ranking
+from training.ranking.new_lift import chosen_new_lift, kept_lift
 from training.ranking.requests import HeldBack, hold_back
 from training.ranking.samples import Stage
 from training.ranking.train import weights_of
@@ -128,6 +129,10 @@ def fit(
     schema = schema_of(dataset, np.concatenate([cut.train, cut.valid]), event_weights)
     first, early, blend = first_stage(dataset, cut, held, schema, recipe, seed, tell, run)
     ranking = fit_ranking(dataset, cut, held, first, early, schema, recipe.ranking, seed, tell, run)
+    lift = kept_lift(
+        run.checkpoints.part("lift of new items"),
+        lambda: chosen_new_lift(dataset, early, first, ranking, held.valid, recipe.ranking, seed),
+    )
     second, late = second_stage(dataset, cut, schema, recipe, seed, first, tell, run)
     metrics = {**ranking.metrics, "retrieval": blend.metrics}
     created = datetime.now(UTC)
@@ -149,6 +154,7 @@ def fit(
             history_length=recipe.retrieval.history_length, schema_fingerprint=schema.fingerprint(),
             schema=schema.to_json(), retrieval=second.settings.to_json(), tasks=ranking.trained.tasks,
             task_weights=ranking.task_weights, models=models, files=file_checksums(folder), metrics=metrics,
+            new_lift=lift,
         )  # fmt: skip
         write_manifest(folder, manifest)
         write_manifest(folder, replace(manifest, reference=_reference(folder, dataset, cut)))

@@ -2,18 +2,20 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penchant.bundle import current, read_manifest
 from penchant.events import EVENT_TYPES
 from penchant.features import FeatureSchema, UserFeatures
 from penchant.features.kinds import DAY_US
 from penchant.item_table import ItemTable, TagColumn
 from penchant.leaves import Candidates, UserState
-from penchant.ranking import feature_rows, pair_features, ranker_inputs, slate_score
+from penchant.ranking import feature_rows, pair_features, ranker_inputs, slate_score, with_new_lift
 from penchant.retrieval import RETRIEVAL_FEATURES, SOURCES
 
 ITEMS, TAGS = 12, 5
@@ -179,3 +181,15 @@ def test_a_type_of_a_policys_own_is_unknown_to_the_models() -> None:
     user = replace(user_of([0, 1, 2]), history_types=np.array([3, 40, 255]))
     inputs = ranker_inputs(user, candidates_of([4, 5]), table, SCHEMA, 6, DAY_US * 11)
     assert inputs["history_types"].tolist() == [[0, 0, 0, 3, 0, 0]]
+
+
+def test_rows_that_came_after_the_bundle_are_lifted_as_the_manifest_says(tiny_bundles: tuple[Path, Path]) -> None:
+    folder = current(tiny_bundles[1])
+    assert folder is not None
+    manifest = read_manifest(folder)
+    count = manifest.item_count
+    scores, rows = np.array([1.0, 2.0, np.nan, 4.0], np.float32), np.array([0, count, count + 1, count + 2], np.uint32)
+    lifted = with_new_lift(scores, rows, replace(manifest, new_lift=-0.5))
+    np.testing.assert_array_equal(lifted, np.array([1.0, 2.0, np.nan, 3.5], np.float32))
+    assert lifted.dtype == np.float32
+    np.testing.assert_array_equal(with_new_lift(scores, rows, replace(manifest, new_lift=0.0)), scores)

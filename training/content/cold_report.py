@@ -15,9 +15,9 @@ def print_report(result: dict[str, Any], console: Console) -> None:
             highlight=False, soft_wrap=True,
         )  # fmt: skip
         _print_among(result["among_cold"], console)
-        console.print(_whole("whole catalogue, retrieval's order", result["full_catalogue"]))
+        _print_whole("whole catalogue, retrieval's order", result["full_catalogue"], console)
     if "as_served" in result:
-        console.print(_whole(f"slates, {result.get('through', 'as served')}", result["as_served"]))
+        _print_whole(f"slates, {result.get('through', 'as served')}", result["as_served"], console)
     if "equal_to_offline" in result:
         shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in result["equal_to_offline"].items())
         console.print(f"slates equal to those offline: {shares}", highlight=False)
@@ -36,8 +36,9 @@ def _print_among(cold: dict[str, Any], console: Console) -> None:
     console.print(f"{cold['times_random']['hr@10']:.2f} times random", highlight=False)
 
 
-def _whole(title: str, systems: dict[str, Any]) -> Table:
-    whole = Table(title, "cold HR@10", "95 %", "warm HR@10", "without cold items", "lost", "95 %", "cold shown")
+def _print_whole(title: str, systems: dict[str, Any], console: Console) -> None:
+    console.print(title, highlight=False)
+    whole = Table("", "cold HR@10", "95 %", "warm HR@10", "without cold items", "lost", "95 %", "cold shown")
     for name, found in systems.items():
         low, high = found["cold_hr@10_interval"]
         least, most = found["warm_loss_interval"]
@@ -47,4 +48,4 @@ def _whole(title: str, systems: dict[str, Any]) -> Table:
             f"{100 * least:.2f} to {100 * most:.2f}",
             f"{found['cold_items_shown']:.2f}" if "cold_items_shown" in found else "",
         )  # fmt: skip
-    return whole
+    console.print(whole)

@@ -19,7 +19,7 @@ from penchant.ids import key
 from penchant.item_table import Embed, ItemTable
 from penchant.item_tower import open_item_tower
 from penchant.leaves import Candidates, UserState
-from penchant.ranking import feature_rows, ranker_inputs, slate_score
+from penchant.ranking import feature_rows, ranker_inputs, slate_score, with_new_lift
 from penchant.retrieval.index import open_search
 from penchant.retrieval.model import RetrievalModel
 from penchant.retrieval.text import text_vector
@@ -272,6 +272,8 @@ def _slates_of(
                 if inputs is None:
                     inputs = inputs_of(bundle, query, candidates)
                 scores = slate_score(session(inputs), bundle.manifest.tasks, bundle.manifest.task_weights)
+                if system == "ranked":
+                    scores = with_new_lift(scores, candidates.rows, bundle.manifest)
                 scores = asked_for(scores, candidates.rows, user, table, as_of_us)
                 scores = lowered(scores, table.keys_of(candidates.rows), user, BUILT_IN.weights, as_of_us)
                 yield system, candidates.rows[top_k(scores, LIST_LENGTH)]

@@ -118,6 +118,7 @@ def write_challenger(
         history_length=retrieval_recipe.history_length, schema_fingerprint=champion.manifest.schema_fingerprint,
         schema=champion.manifest.schema, retrieval=trained.settings.to_json(), tasks=ranking.trained.tasks,
         task_weights=champion.manifest.task_weights, models=models, files=file_checksums(folder),
+        new_lift=champion.manifest.new_lift,
         metrics={"ranker_epochs": list(ranking.trained.epochs)},
         lineage={
             "from": champion.manifest.version, "position": lesson.position, "update": update,

@@ -160,6 +160,14 @@ def fill(
     return samples
 
 
+def moments_with_vectors(
+    dataset: Dataset, stage: Stage, events: NDArray[np.int64]
+) -> Iterator[tuple[Moment, Vector | None]]:
+    """The moments just before events, and the user's embedding then; what the user has seen is not allowed."""
+    for chunk in _chunks(_moments(dataset, stage, events, np.zeros(len(events), np.bool_))):
+        yield from zip(chunk, _vectors(stage, chunk), strict=True)
+
+
 def _labelled(
     dataset: Dataset,
     table: ItemTable,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penchant.retrieval import RetrievalSettings
 from training.evaluation.metrics import ndcg
@@ -17,17 +18,22 @@ _SHARE = 0.1
 _MOST = 5000
 
 
+def some_rows(trained: TrainedRetrieval, seed: int) -> NDArray[np.int64]:
+    """Rows of the known items that are taken to be new: those of which something is written."""
+    catalogue = trained.catalogue
+    count = min(round(_SHARE * catalogue.count), _MOST)
+    rows = 1 + np.random.default_rng(seed).choice(catalogue.count, count, replace=False)
+    return np.asarray(rows[trained.item_map.placed(catalogue.written(rows)).any(axis=1)], np.int64)
+
+
 def chosen_lift(trained: TrainedRetrieval, scores: CatalogueScores, settings: RetrievalSettings, seed: int) -> float:
     """The largest of LIFTS at which a tenth more items, placed by content alone, take MOST_LOST at most.
 
     The items are copies of known ones; nobody's answer and nothing that the user has seen competes as its own copy.
     Their content has been trained on, so they compete rather too well and the lift is rather too small.
     """
-    catalogue = trained.catalogue
-    count = min(round(_SHARE * catalogue.count), _MOST)
-    rows = 1 + np.random.default_rng(seed).choice(catalogue.count, count, replace=False)
-    copies = trained.item_map.placed(catalogue.written(rows))
-    rows, copies = rows[copies.any(axis=1)], copies[copies.any(axis=1)]
+    rows = some_rows(trained, seed)
+    copies = trained.item_map.placed(trained.catalogue.written(rows))
     if len(rows) == 0 or len(scores.targets.rows) == 0:
         return 0.0
     dots = scores.vectors @ copies.T + scores.masked[:, rows]

@@ -6,7 +6,7 @@ import numpy as np
 
 from penchant.errors import UnknownBundle
 from penchant.leaves import RankingLeaf, RankingQuery
-from penchant.ranking import slate_score
+from penchant.ranking import slate_score, with_new_lift
 from services.recommender.deadline import limited
 from services.recommender.query import Pool, Query, Scored
 
@@ -33,6 +33,7 @@ class RankerScorer:
             scores = slate_score(ranked.scores, ranked.tasks, manifest.task_weights)
             if len(scores) != len(pool):
                 raise ValueError(f"the ranker gave {len(scores)} scores for {len(pool)} candidates")
+            scores = with_new_lift(scores, pool.rows, manifest)
         except Exception as error:
             if isinstance(error, UnknownBundle) and not query.last_bundle:
                 raise
