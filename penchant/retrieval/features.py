@@ -3,4 +3,4 @@
 RETRIEVAL_FEATURES = (
     "blend", "two_tower", "co_visitation", "last_co_visitation", "popular", "content", "reciprocal_rank",
 )  # fmt: skip
-BLEND, DOT, _, _, POPULAR, CONTENT, RECIPROCAL_RANK = range(len(RETRIEVAL_FEATURES))
+BLEND, DOT, CO_VISITATION, LAST_CO_VISITATION, POPULAR, CONTENT, RECIPROCAL_RANK = range(len(RETRIEVAL_FEATURES))

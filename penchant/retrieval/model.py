@@ -17,7 +17,16 @@ from penchant.leaves import Candidates
 from penchant.mapped import mapped
 from penchant.retrieval.co_visitation import CoVisitation
 from penchant.retrieval.delta import DeltaSearch
-from penchant.retrieval.features import BLEND, POPULAR, RECIPROCAL_RANK
+from penchant.retrieval.features import (
+    BLEND,
+    CO_VISITATION,
+    CONTENT,
+    DOT,
+    LAST_CO_VISITATION,
+    POPULAR,
+    RECIPROCAL_RANK,
+    RETRIEVAL_FEATURES,
+)
 from penchant.retrieval.live import live_shares, with_live
 from penchant.retrieval.new_items import made_new, new_like, with_new
 from penchant.retrieval.remembered import Remembered
@@ -211,6 +220,9 @@ class RetrievalModel:
             order = with_new(order, rows >= len(self.popular_scores), max_candidates)
         order = order[:max_candidates]
         features = features[order]
+        if len(query.bundled):
+            liked = self.content[query.bundled[-_NEWEST:]].mean(axis=0)
+            features[:, CONTENT] = self.content[rows[order]] @ liked
         features[:, RECIPROCAL_RANK] = 1.0 / np.sqrt(1.0 + np.arange(len(order)))
         block = Candidates(rows[order], score[order].astype(np.float32), bits[order], features, SOURCES)
         return block, tuple(dict.fromkeys(degraded))
@@ -293,23 +305,23 @@ class RetrievalModel:
         return near
 
     def _features(self, rows: Rows, bits: NDArray[np.uint32], query: "_Query") -> Matrix:
-        """Retrieval features [B, S], both terms of the blend exact for every candidate that the models know."""
-        settings = self.settings
-        vector, known = query.vector, query.bundled
-        dot = self.embeddings[rows] @ vector if vector is not None else np.zeros(len(rows), np.float32)
-        log_co = np.log(look_up(rows, *query.followers) + settings.floor)
-        log_last = np.log(look_up(rows, *query.last_followers) + settings.floor)
-        popular = of_bundled(rows, self.popular_scores, self._least_popular)
+        """Retrieval features [B, S], both terms of the blend exact for every candidate that the models know.
+
+        All but content and place, which nothing is ordered by: they are added for those that are kept.
+        """
+        settings, vector = self.settings, query.vector
+        features = np.zeros((len(rows), len(RETRIEVAL_FEATURES)), np.float32)
+        if vector is not None:
+            features[:, DOT] = self.embeddings[rows] @ vector
+        features[:, CO_VISITATION] = np.log(look_up(rows, *query.followers) + settings.floor)
+        features[:, LAST_CO_VISITATION] = np.log(look_up(rows, *query.last_followers) + settings.floor)
+        features[:, POPULAR] = of_bundled(rows, self.popular_scores, self._least_popular)
         trend = self._trend_of(rows)
-        content = np.zeros(len(rows), np.float32)
-        if len(known):
-            content = self.content[rows] @ self.content[known[-_NEWEST:]].mean(axis=0)
         if vector is None:
-            blend = trend
+            features[:, BLEND] = trend
         else:
-            blend = settings.tower_weight * dot + (1.0 - settings.tower_weight) * log_co + settings.trend_weight * trend
-        columns = [blend, dot, log_co, log_last, popular, content, np.zeros(len(rows))]
-        features = np.stack(columns, axis=1).astype(np.float32)
+            weight, dot, log_co = settings.tower_weight, features[:, DOT], features[:, CO_VISITATION]
+            features[:, BLEND] = weight * dot + (1.0 - weight) * log_co + settings.trend_weight * trend
         new = rows >= len(self.popular_scores)
         if new.any() and not new.all():
             near = features[~new][bits[~new] & _BIT["two_tower"] > 0]

@@ -41,5 +41,7 @@ def look_up(rows: Rows, ascending: Rows, scores: Vector, missing: float = 0.0) -
 
 def of_bundled(rows: NDArray[np.integer], scores: Vector, lowest: float) -> Vector:
     """scores at `rows`; the lowest for rows newer than the bundle."""
+    if len(rows) == 0 or int(rows.max()) < len(scores):
+        return scores.take(rows).astype(np.float32, copy=False)
     late = rows >= len(scores)
     return np.where(late, np.float32(lowest), scores[np.where(late, 0, rows)]).astype(np.float32)

@@ -23,6 +23,7 @@ from services.recommender.side_effects.exposure import Exposure, sampled
 from services.runtime.wire import conditions_from_proto
 
 EXPOSURE_VERSION = 1
+_RANKINGS = frozenset(messages.Ranking.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def items_query(request: messages.RecommendItemsRequest, frame: Frame) -> Query:
     validate.check_position("token.position", request.token.position)
     validate.check_sources(request.sources)
     validate.check_time_zone(request.time_zone)
-    if request.ranking not in messages.Ranking.values():
+    if request.ranking not in _RANKINGS:
         raise InvalidArgument("ranking", f"is {request.ranking}, known are {', '.join(messages.Ranking.keys())}")
     conditions = conditions_from_proto(request.filter)
     validate.check_conditions(conditions)
