@@ -7,7 +7,8 @@
 #   make quality DATA=folder     the recipe over three seeds, through the front door and offline (long)
 #   make learning               learning on against training anew, on a generated world (long)
 #   make bench-freshness DATA=folder   and -throughput, -new-items, -swaps: the real-time figures (long)
-#   make bench-slates DATA=folder      what a slate costs beside the floor, and how fast it comes (minutes)
+#   make bench DATA=folder       what a slate costs beside the floor, feature reads beside Feast: short forms (10 minutes)
+#   make bench-slates DATA=folder   one of them in its long form; make bench-feast-reads
 #   make up DATA=folder / down / status     the stack on this machine, left running
 #
 # Other variables: PYTHON (a Python 3.11), PIP (more options for pip), SERVICES=separate (a process a service),
@@ -28,9 +29,9 @@ FIND_PYTHON = for p in $(PYTHON) python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done
 STACK_OPTIONS = $(if $(DATA),--data "$(DATA)") $(if $(SERVICES),--services $(SERVICES)) $(if $(REDIS),--redis $(REDIS)) $(ARGS)
 
-BENCHMARKS = bench-freshness bench-throughput bench-new-items bench-swaps bench-slates
+BENCHMARKS = bench-freshness bench-throughput bench-new-items bench-swaps bench-slates bench-feast-reads
 
-.PHONY: help env protos demo quality learning $(BENCHMARKS) test check up down status clean
+.PHONY: help env protos demo quality learning bench $(BENCHMARKS) test check up down status clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^Other variables/,$$d'
@@ -60,6 +61,9 @@ demo: env
 
 quality: env
 	@$(BIN)/python -m stack.quality --data "$(DATA)" $(ARGS)
+
+bench: env
+	@$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 $(BENCHMARKS): env
 	@$(BIN)/python -m benchmarks.$(subst -,_,$(@:bench-%=%)) $(if $(DATA),--data "$(DATA)") $(ARGS)

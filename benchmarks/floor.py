@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.bundle import Manifest, ModelSpec, read_manifest
+from penchant.errors import StoreUnavailable
 from penchant.features import STORED_USER_FEATURES, FeatureSchema
 from penchant.features.plan import Plan
 from penchant.item_table import ItemTable
@@ -81,7 +82,10 @@ class Features:
     def _ask(self, request: bytes) -> Any:
         self._socket.sendall(request)
         while (answer := self._reader.gets()) is False:
-            self._reader.feed(self._socket.recv(1 << 20))
+            data = self._socket.recv(1 << 20)
+            if not data:
+                raise StoreUnavailable("Redis closed the connection")
+            self._reader.feed(data)
         return answer
 
 
