@@ -54,7 +54,7 @@ def chosen_new_lift(
     the NDCG@10 of the targets (events); 0 where nothing is written of items or there are no targets.
 
     first, stage: retrieval that has not seen the targets. Nobody's answer and nothing that the user has seen competes
-    as its own copy. Content of the copies has been trained on, so they compete rather too well.
+    as its own copy.
     """
     crowded, copy_of = _with_copies(stage, first, seed)
     if crowded is None or len(targets) == 0:
