@@ -58,10 +58,15 @@ class ItemReader:
         return cls(tuple(texts), tuple(tags), {name: tuple(p.tolist()) for name, p in places.items()})
 
     @property
+    def blocks(self) -> tuple[int, ...]:
+        """Widths of the blocks, in order: words, tags, each number's, each encoder's."""
+        numbers = (len(places) for places in self.numbers.values())
+        return (WORDS, TAGS, *numbers, *(encoder.width for encoder in self.encoders))
+
+    @property
     def width(self) -> int:
         """C."""
-        counted = sum(len(places) for places in self.numbers.values())
-        return WORDS + TAGS + counted + sum(encoder.width for encoder in self.encoders)
+        return sum(self.blocks)
 
     def vectors(self, items: Iterable[Mapping[str, Any]]) -> Matrix:
         """Of N items' attributes, float32 [N, C]; zeros where nothing is said. A name that is not known is not read."""

@@ -199,8 +199,10 @@ def _with_vectors(
 
     content = np.concatenate([reader.vectors(attributes_of(dataset.items, items)), told[items]], axis=1)
     return {
-        "with vectors": fit_map(reader, both, trained.embeddings, counts).embeddings(content),
-        "vectors alone": fit_map(reader, alone, trained.embeddings, counts).embeddings(told[items]),
+        "with vectors": fit_map(reader, both, trained.embeddings, counts, (*reader.blocks, told.shape[1])).embeddings(
+            content
+        ),
+        "vectors alone": fit_map(reader, alone, trained.embeddings, counts, (told.shape[1],)).embeddings(told[items]),
     }
 
 

@@ -5,8 +5,10 @@ the towers learns next to ids that explain the same events, and places items wit
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ from training.export import check_parity, with_golden
 ONNX_FILE = "retrieval/item_tower.onnx"
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Tried by cross-validation over items; those of unit-length blocks, so alike for every data set."""
+MISSING = 0.2
+"""How often each block of content is taken to be missing where there are encoders, so that each learns to stand alone.
+Without encoders it was not measured, which is why it is 0 there."""
 _FOLDS = 4
 _TRUST = 20.0
 """Events at which an item's vector counts half of what it counts at most."""
@@ -93,23 +98,37 @@ def fit_map(
     content_of: Callable[[NDArray[np.int64]], Matrix],
     embeddings_ND: Matrix,
     counts_N: NDArray[np.int64],
+    blocks: Sequence[int] | None = None,
 ) -> ItemMap:
     """Weighted ridge regression of the vectors of met items on their content; row 0 is left out.
 
-    content_of gives content [n, C] of rows. counts_N: events by row; an item's weight is count / (count + _TRUST). The
-    penalty is the one that predicts items left out best.
+    content_of gives content [n, C] of rows; it is asked for _CHUNK at a time, once. counts_N: events by row; an item's
+    weight is count / (count + _TRUST). The penalty is the one that predicts items left out best. blocks: widths of the
+    parts of C, the reader's by default.
     """
     dim = embeddings_ND.shape[1]
     rows, weights = met(counts_N)
     if len(rows) < 2:
         return ItemMap(reader, np.zeros((reader.width, dim), np.float32), np.zeros(dim, np.float32))
-    content = np.concatenate([content_of(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)])
-    used = np.flatnonzero(content.any(axis=0))
-    X, Y = content[:, used], embeddings_ND[rows]
-    some, bias = _ridge(X, Y, weights, _penalty(X, Y, weights))
-    weight = np.zeros((content.shape[1], dim), np.float32)
-    weight[used] = some
-    return ItemMap(reader, weight, bias)
+    fold = np.arange(len(rows)) % min(_FOLDS, len(rows))
+    sums: dict[int, _Sums] = {}
+    for start in range(0, len(rows), _CHUNK):
+        some = slice(start, start + _CHUNK)
+        content, embeddings = content_of(rows[some]), embeddings_ND[rows[some]]
+        for i in np.unique(fold[some]).tolist():
+            mine = fold[some] == i
+            found = _Sums.of(content[mine], embeddings[mine], weights[some][mine])
+            sums[i] = sums[i] + found if i in sums else found
+    total = reduce(add, sums.values())
+    used = np.flatnonzero(np.diagonal(total.xx))
+    block = np.repeat(np.arange(len(blocks or reader.blocks)), blocks or reader.blocks)[used]
+    total, parts = total.of_columns(used), [part.of_columns(used) for part in sums.values()]
+    kept = 1.0 - MISSING if reader.encoders else 1.0
+    errors = [sum(part.error(*_ridge(total - part, p, block, kept)) for part in parts) for p in PENALTIES]
+    some_weight, bias = _ridge(total, PENALTIES[int(np.argmin(errors))], block, kept)
+    weight = np.zeros((total.width, dim), np.float32)
+    weight[used] = some_weight
+    return ItemMap(reader, weight, bias.astype(np.float32))
 
 
 def met(counts_N: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -120,26 +139,60 @@ def met(counts_N: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.floa
     return rows, counts_N[rows] / (counts_N[rows] + _TRUST)
 
 
-def _penalty(X: Matrix, Y: Matrix, weights: NDArray[np.float64]) -> float:
-    """Of PENALTIES the best by weighted squared error on folds left out, every _FOLDS-th item a fold."""
-    fold = np.arange(len(X)) % min(_FOLDS, len(X))
-    errors = np.zeros(len(PENALTIES))
-    for left_out in range(int(fold.max()) + 1):
-        kept, away = fold != left_out, fold == left_out
-        for i, penalty in enumerate(PENALTIES):
-            weight, bias = _ridge(X[kept], Y[kept], weights[kept], penalty)
-            errors[i] += float((weights[away, None] * (X[away] @ weight + bias - Y[away]) ** 2).sum())
-    return PENALTIES[int(errors.argmin())]
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Of weighted items with content x and vector y: all that a linear regression of them needs, and it adds up."""
+
+    width: int
+    """C, columns that were left out counted."""
+    w: float
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    xx: NDArray[np.float64]
+    xy: NDArray[np.float64]
+    yy: float
+
+    @classmethod
+    def of(cls, X: Matrix, Y: Matrix, weights: NDArray[np.float64]) -> "_Sums":
+        """Of items [n]."""
+        X, Y = X.astype(np.float64), Y.astype(np.float64)
+        weighed = weights[:, None] * X
+        yy = float((weights[:, None] * Y**2).sum())
+        return cls(X.shape[1], float(weights.sum()), weights @ X, weights @ Y, weighed.T @ X, weighed.T @ Y, yy)
+
+    def __add__(self, other: "_Sums") -> "_Sums":
+        return self._with(other, 1.0)
+
+    def __sub__(self, other: "_Sums") -> "_Sums":
+        return self._with(other, -1.0)
+
+    def _with(self, other: "_Sums", sign: float) -> "_Sums":
+        return _Sums(
+            self.width, self.w + sign * other.w, self.x + sign * other.x, self.y + sign * other.y,
+            self.xx + sign * other.xx, self.xy + sign * other.xy, self.yy + sign * other.yy,
+        )  # fmt: skip
+
+    def of_columns(self, columns: NDArray[np.int64]) -> "_Sums":
+        """Of some of content's numbers alone."""
+        return replace(self, x=self.x[columns], xx=self.xx[np.ix_(columns, columns)], xy=self.xy[columns])
+
+    def error(self, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> float:
+        """Weighted sum of squared errors of x @ weight + bias."""
+        crossed = (weight * (self.xx @ weight - 2.0 * self.xy)).sum() + 2.0 * bias @ (self.x @ weight - self.y)
+        return float(crossed + self.w * bias @ bias + self.yy)
 
 
-def _ridge(X: Matrix, Y: Matrix, weights: NDArray[np.float64], penalty: float) -> tuple[Matrix, Vector]:
-    """Weight [C, D] and bias [D], the bias not penalised; in the smaller of the two dimensions."""
-    share = weights / weights.sum()
-    x, y = share @ X, share @ Y
-    root = np.sqrt(weights)[:, None]
-    A, B = root * (X - x), root * (Y - y)
-    if A.shape[0] < A.shape[1]:
-        weight = A.T @ np.linalg.solve(A @ A.T + penalty * np.eye(len(A)), B)
-    else:
-        weight = np.linalg.solve(A.T @ A + penalty * np.eye(A.shape[1]), A.T @ B)
-    return weight.astype(np.float32), (y - x @ weight).astype(np.float32)
+def _ridge(
+    sums: _Sums, penalty: float, block: NDArray[np.int64], kept: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weight [C, D] and bias [D], the bias not penalised, over items that have each block with the chance `kept`.
+
+    block [C]: which one a number of content is of. Exact, as if each item came in every way of lacking some (van der
+    Maaten et al., ICML 2013). A lone block is never missing.
+    """
+    kept = kept if len(np.unique(block)) > 1 else 1.0
+    x, y = kept * sums.x / sums.w, sums.y / sums.w
+    centred = np.where(block[:, None] == block, kept, kept**2) * sums.xx - sums.w * np.outer(x, x)
+    centred[np.diag_indices_from(centred)] += penalty
+    weight = np.asarray(np.linalg.solve(centred, kept * sums.xy - sums.w * np.outer(x, y)), np.float64)
+    return weight, y - x @ weight

@@ -1,11 +1,15 @@
 """The item tower, fitted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from penchant.item_media import ServedEncoder
 from penchant.item_reader import ItemReader
 from penchant.sessions import open_session
+from training.content import item_map
 from training.content.item_map import fit_map
 
 READER = ItemReader.of(["title"], [], {})
@@ -52,3 +56,31 @@ def test_without_items_that_were_met_everything_is_zeros() -> None:
     content, embeddings = world(10)
     fitted = fit_map(READER, lambda rows: content[rows], embeddings, np.zeros(11, np.int64))
     assert not fitted.embeddings(content).any()
+
+
+def test_a_block_that_another_one_explains_as_well_stands_for_it_where_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    # An encoder that finds nothing: with any, blocks are taken to be missing at times.
+    encoder = ServedEncoder("blind", 2, "picture", ("cover",), lambda feed: np.zeros((len(feed["raw"]), 2), np.float32))
+    reader = replace(ItemReader.of(["title"], ["kind"], {}), encoders=(encoder,))
+    kinds = rng.integers(0, 6, 400)
+    said = [{"title": f"thing w{kind}", "kind": [f"k{kind}"]} for kind in kinds.tolist()]
+    content = np.concatenate([np.zeros((1, reader.width), np.float32), reader.vectors(said)])
+    embeddings = np.concatenate([np.zeros((1, 4)), rng.standard_normal((6, 4))[kinds]]).astype(np.float32)
+
+    def spread() -> list[float]:
+        """Of what each block alone says, as a share of the truth's."""
+        fitted = fit_map(reader, lambda rows: content[rows], embeddings, np.full(401, 50))
+        found = [fitted.placed([{name: one[name]} for one in said]) for name in ("title", "kind")]
+        for places in found:
+            assert np.corrcoef((places - places.mean(axis=0)).ravel(), centred.ravel())[0, 1] > 0.95
+        return [float(places.std(axis=0).mean() / centred.std(axis=0).mean()) for places in found]
+
+    centred = embeddings[1:] - embeddings[1:].mean(axis=0)
+    title, kind = spread()
+    monkeypatch.setattr(item_map, "MISSING", 0.0)
+    title_less, kind_less = spread()
+    assert title > 1.1 * title_less
+    assert kind > 0.8 * kind_less
