@@ -33,6 +33,8 @@ from training.retrieval.trained import TrainedRetrieval
 from training.run import Run
 
 Tell = Callable[[str, float], None]
+_FIRST = (50, 100, 250, 400)
+"""Of so many of retrieval's first candidates alone the order is measured too: what a pre-ranker would rank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,12 @@ def _metrics(
         "validation_requests": int(asked.sum()),
         "ranked_ndcg@10": _mean(ndcg(ranks_of(np.asarray(total), valid.weights, valid.chosen)[asked], 10)),
         "retrieval_ndcg@10": _mean(ndcg(ranks_of(places, valid.weights, valid.chosen)[asked], 10)),
+        "ranked_first_ndcg@10": {
+            str(count): _mean(
+                ndcg(ranks_of(np.where(places > -count, total, -np.inf), valid.weights, valid.chosen)[asked], 10)
+            )
+            for count in _FIRST
+        },
         "tasks": {},
     }
     for t, task in enumerate(tasks):

@@ -55,8 +55,9 @@ class RankingRecipe:
     trees: int = 150
     leaves: int = 15
     tree_rows: int = 300_000
-    attention: Attention = "target"
-    """How candidates read the history: training/ranking/networks says what each is, here and below."""
+    attention: Attention = "none"
+    """How candidates read the history: training/ranking/networks says what each is, here and below. None by default:
+    the front door's lists are ordered as well or better without, docs/training.md."""
     attention_heads: int = 2
     """Of the transformer; they share `dim`."""
     cross: Cross = "dcn"
@@ -92,4 +93,5 @@ class RankingRecipe:
 
 def served_ranking(recipe: Mapping[str, Any]) -> RankingRecipe:
     """Of the ranker that a bundle serves, from its manifest's recipe: what was compressed is another network."""
-    return RankingRecipe(**recipe.get("served_ranking", recipe["ranking"]))
+    # Before it could be chosen the attention was this one.
+    return RankingRecipe(**{"attention": "target", **recipe.get("served_ranking", recipe["ranking"])})

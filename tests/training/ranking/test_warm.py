@@ -8,7 +8,7 @@ from toy_requests import RECIPE, SCHEMA, TASKS, item_features, known, requests, 
 
 from penchant.errors import BundleMismatch, ConfigError
 from training.learning.book import Book
-from training.ranking.recipe import RankingRecipe
+from training.ranking.recipe import RankingRecipe, served_ranking
 from training.ranking.train import train_ranker, weights_of
 from training.ranking.warm import RankerWeights
 
@@ -32,9 +32,9 @@ def test_a_ranker_of_before_is_trained_on_as_one_of_now(tmp_path: Path) -> None:
         np.testing.assert_array_equal(value, found.members[name])
 
 
-def test_an_old_recipe_is_the_default_s_network() -> None:
+def test_an_old_recipe_is_the_network_of_its_time() -> None:
     before = {k: v for k, v in RankingRecipe().to_json().items() if k not in ("attention", "cross", "heads")}
-    assert RankingRecipe(**before) == RankingRecipe(attention="target", cross="dcn", heads="shared")
+    assert served_ranking({"ranking": before}) == RankingRecipe(attention="target", cross="dcn", heads="shared")
 
 
 def test_a_network_that_is_not_known_is_refused_with_those_that_are() -> None:

@@ -17,7 +17,16 @@ from training.ranking.train import TrainedRanker, train_ranker
 SCHEMA = FeatureSchema.default(has_times=True, has_values=False, item_attributes={}, user_attributes={})
 TASKS = (Task("click", "act", np.zeros(0, np.float32)),)
 RECIPE = RankingRecipe(
-    history=8, dim=8, hidden=16, cross_rank=8, members=1, epochs=8, batch_requests=25, learning_rate=1e-2, dropout=0.1
+    history=8,
+    dim=8,
+    hidden=16,
+    cross_rank=8,
+    members=1,
+    epochs=8,
+    batch_requests=25,
+    learning_rate=1e-2,
+    dropout=0.1,
+    attention="target",
 )
 CHOICES = {
     "target": RECIPE,

@@ -1,11 +1,11 @@
 """Train rankers on the very same samples, and judge them by what was held out.
 
-python -m training.ranking.compare --data DIR --out DIR [--models none,din,trees,...] [--seed S]
+python -m training.ranking.compare --data DIR --out DIR [--models target,din,trees,...] [--seed S]
 
 Samples are collected once and kept in OUT/samples. Every model is trained on them from the same seed and judged on the
 impressions after the cut: AUC, GAUC, log loss and calibration error of each task, NDCG@10 of the slates and of whole
-candidate lists, paired intervals by bootstrap over users against the default, the model without attention and the
-trees.
+candidate lists, paired intervals by bootstrap over users against the default, which reads no history, target attention
+and the trees.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from training.data.read import read_dataset
 from training.data.split import default_protocol
 from training.progress import shown
 from training.ranking.compare.collected import PARTS, Collected, Held, collected
-from training.ranking.compare.contestants import CHANGES, DEFAULT, NONE, TREES, contestants
+from training.ranking.compare.contestants import CHANGES, DEFAULT, TARGET, TREES, contestants
 from training.ranking.compare.judged import differences, labelled, summary
 from training.ranking.compare.plot import plot
 from training.ranking.compare.predicted import Predicted, by_ranker, by_trees
@@ -38,7 +38,7 @@ from training.ranking.compare.served import serving_ms
 from training.ranking.compare.table import print_tables
 from training.recipes import RECIPES, Recipe, resolve
 
-_BASELINES = (DEFAULT, NONE, TREES)
+_BASELINES = (DEFAULT, TARGET, TREES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,10 +7,10 @@ from typing import Any
 from penchant.errors import ConfigError
 from training.ranking.recipe import RankingRecipe
 
-DEFAULT, NONE, TREES = "default", "none", "trees"
+DEFAULT, TARGET, TREES = "default", "target", "trees"
 CHANGES: dict[str, dict[str, Any]] = {
     DEFAULT: {},
-    NONE: {"attention": "none"},
+    TARGET: {"attention": "target"},
     "din": {"attention": "din"},
     "transformer": {"attention": "transformer"},
     "mlp": {"cross": "mlp"},

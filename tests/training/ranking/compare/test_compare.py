@@ -30,10 +30,12 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_model_is_judged_on_what_was_held_out_and_beside_the_others(
     tiny_data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = f"--recipe tiny --models none,trees --seed 3 --test-requests {HELD.requests} --test-slates {HELD.slates}"
+    options = (
+        f"--recipe tiny --models target,trees --seed 3 --test-requests {HELD.requests} --test-slates {HELD.slates}"
+    )
     assert main(["--data", str(tiny_data), "--out", str(out), *options.split()]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert list(result["models"]) == ["default", "none", "trees"]
+    assert list(result["models"]) == ["default", "target", "trees"]
     assert result == json.loads((out / "compare.json").read_text())
     assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
     for name, model in result["models"].items():
@@ -41,10 +43,10 @@ def test_every_model_is_judged_on_what_was_held_out_and_beside_the_others(
         assert set(model["metrics"]["click"]) == {"auc", "gauc", "log_loss", "ece"}
         assert 0 < model["metrics"]["order"]["requests_ndcg@10"] < 1
         assert 0.5 < model["metrics"]["click"]["auc"] < 1
-        assert set(model["less"]) == {"default", "none", "trees"} - {name}
+        assert set(model["less"]) == {"default", "target", "trees"} - {name}
         assert (name == "trees") == ("serving_ms" not in model)
-    gap = result["models"]["none"]["less"]["default"]["click"]["auc"]
-    values = [result["models"][name]["metrics"]["click"]["auc"] for name in ("none", "default")]
+    gap = result["models"]["target"]["less"]["default"]["click"]["auc"]
+    values = [result["models"][name]["metrics"]["click"]["auc"] for name in ("target", "default")]
     assert gap["difference"] == pytest.approx(values[0] - values[1])
     assert gap["low"] <= gap["difference"] <= gap["high"]
 
@@ -80,9 +82,9 @@ def test_samples_are_collected_once_unless_their_file_is_broken_or_the_data_is_o
 def test_an_unknown_model_is_refused_with_those_there_are(
     tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--data", str(tiny_data), "--out", str(tmp_path), "--recipe", "tiny", "--models", "none,lstm"]
+    arguments = ["--data", str(tiny_data), "--out", str(tmp_path), "--recipe", "tiny", "--models", "target,lstm"]
     assert main(arguments) == 2
-    assert "--models names 'lstm': known are default, none, din" in capsys.readouterr().err.replace("\n", " ")
+    assert "--models names 'lstm': known are default, target, din" in capsys.readouterr().err.replace("\n", " ")
     with pytest.raises(ConfigError, match="known are"):
         contestants(["trees+mmoe"], RankingRecipe())
 
