@@ -35,8 +35,8 @@ def laptop(dataset: Dataset) -> Recipe:
 
 
 def sasrec(dataset: Dataset) -> Recipe:
-    """SASRec (Kang and McAuley 2018) as laptop trains it, for two and a half times as long."""
-    return _laptop(dataset, "sasrec", work=2.5)
+    """SASRec (Kang and McAuley 2018) as laptop trains it, in half the work: what the plain model does by itself."""
+    return _laptop(dataset, "sasrec", work=0.5)
 
 
 def gsasrec(dataset: Dataset) -> Recipe:
