@@ -21,6 +21,8 @@ HALF_LIVES = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 16.0)
 FLOORS = (1e-5, 1e-4, 1e-3)
 TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 TREND_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+_Step = Callable[[RetrievalSettings], list[RetrievalSettings]]
+"""The settings to try, from the best so far."""
 _DENSE = 30_000_000
 """Scores of targets by items held at a time."""
 
@@ -50,12 +52,14 @@ def choose_settings(
     targets: NDArray[np.int64],
     seed: int = 0,
     max_targets: int = 1500,
+    max_weighed: int = 6000,
     max_checked: int = 300,
 ) -> Chosen:
     """Settings that do best in NDCG@10, seen items masked, on the history events `targets`, unseen by `trained`.
 
     before: indices of the events that precede them; each target is predicted from these and from the targets before
-    it. The search scores the whole catalogue; what it finds is then measured by RetrievalModel.retrieve.
+    it. The search scores the whole catalogue; the tower's weight, on which most depends, is chosen again on max_weighed
+    targets. What it finds is then measured by RetrievalModel.retrieve.
     """
     histories = sequences(dataset, trained.catalogue, np.union1d(before, targets))
     affordable = max(_DENSE // (trained.catalogue.count + 1), 100)
@@ -63,7 +67,10 @@ def choose_settings(
     if len(sample.rows) == 0:
         return Chosen(trained.settings, {})
     scores = CatalogueScores(trained, histories, sample)
-    best = _search(scores, trained.settings)
+    best = _search(scores, trained.settings, _steps(range(-len(trained.popularity.scores), 0)))
+    more = _sample(histories, targets, min(max_weighed, affordable), seed)
+    if len(more.rows) > len(sample.rows):
+        best = _search(CatalogueScores(trained, histories, more), best, [_tower_weights])
     best = replace(best, new_lift=chosen_lift(trained, scores, best, seed))
     return Chosen(best, _measured(trained.with_settings(best), histories, sample, max_checked))
 
@@ -81,33 +88,34 @@ def _sample(histories: Sequences, targets: NDArray[np.int64], most: int, seed: i
     return Targets(histories.rows[chosen], starts[chosen], chosen)
 
 
-def _search(scores: CatalogueScores, best: RetrievalSettings) -> RetrievalSettings:
-    """One setting after another, twice round the weights: the terms hang together only loosely.
-
-    A setting moves away from its default only where it gains more than the noise of the validation targets.
-    """
-    windows = range(-len(scores.trained.popularity.scores), 0)
-    gains = scores.gains(best)
-
-    def better(options: Iterable[RetrievalSettings]) -> RetrievalSettings:
-        nonlocal gains
-        tried = [(option, scores.gains(option)) for option in options]
-        option, found = max(tried, key=lambda pair: float(pair[1].mean()))
-        if not scores.surely_better(found, gains):
-            return best
-        gains = found
-        return option
-
-    steps: tuple[Callable[[], Iterable[RetrievalSettings]], ...] = (
-        lambda: (replace(best, tower_weight=w) for w in TOWER_WEIGHTS),
-        lambda: (replace(best, history_half_life=h) for h in HALF_LIVES),
-        lambda: (replace(best, floor=f) for f in FLOORS),
-        lambda: (replace(best, trend_weight=w, trend_window=t) for t in windows for w in TREND_WEIGHTS[1:]),
-        lambda: (replace(best, tower_weight=w) for w in TOWER_WEIGHTS),
-        lambda: (replace(best, history_half_life=h) for h in HALF_LIVES),
+def _steps(windows: range) -> tuple[_Step, ...]:
+    """Twice round the weights: the terms hang together only loosely."""
+    return (
+        _tower_weights,
+        _half_lives,
+        lambda best: [replace(best, floor=f) for f in FLOORS],
+        lambda best: [replace(best, trend_weight=w, trend_window=t) for t in windows for w in TREND_WEIGHTS[1:]],
+        _tower_weights,
+        _half_lives,
     )
+
+
+def _tower_weights(best: RetrievalSettings) -> list[RetrievalSettings]:
+    return [replace(best, tower_weight=w) for w in TOWER_WEIGHTS]
+
+
+def _half_lives(best: RetrievalSettings) -> list[RetrievalSettings]:
+    return [replace(best, history_half_life=h) for h in HALF_LIVES]
+
+
+def _search(scores: CatalogueScores, best: RetrievalSettings, steps: Iterable[_Step]) -> RetrievalSettings:
+    """One setting after another; each moves only where that gains more than the noise of the targets."""
+    gains = scores.gains(best)
     for step in steps:
-        best = better(step())
+        tried = [(option, scores.gains(option)) for option in step(best)]
+        option, found = max(tried, key=lambda pair: float(pair[1].mean()))
+        if scores.surely_better(found, gains):
+            best, gains = option, found
     return best
 
 

@@ -52,3 +52,18 @@ def test_no_targets_leave_the_settings_alone(
     chosen = choose_settings(toy_trained, toy, toy_before, np.empty(0, np.int64))
     assert chosen.settings == toy_trained.settings
     assert chosen.metrics == {}
+
+
+def test_the_towers_weight_is_chosen_on_more_targets_than_the_search_can_afford(
+    toy: Dataset, toy_before: np.ndarray, toy_trained: TrainedRetrieval
+) -> None:
+    """Few targets do not move it from where it stands: what they say is within their noise."""
+    targets = held_out(toy, toy_before)
+    start = toy_trained.with_settings(RetrievalSettings(tower_weight=1.0))
+
+    def weight(max_weighed: int) -> float:
+        chosen = choose_settings(start, toy, toy_before, targets, max_targets=2, max_weighed=max_weighed)
+        return chosen.settings.tower_weight
+
+    assert weight(2) == 1.0
+    assert weight(6000) < 1.0
