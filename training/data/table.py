@@ -114,7 +114,9 @@ def position_clock(users: pl.Series) -> NDArray[np.int64]:
 
 def _clipped(column: pl.Series, counts: dict[str, int]) -> NDArray[np.float32]:
     """Values float32 [E], NaN where there is none; outliers at the bound."""
-    values = column.fill_null(np.nan).to_numpy().copy()
+    # Rounded first and clipped within the bounds: a second cleaning finds the same bounds and nothing outside.
+    with np.errstate(over="ignore"):
+        values = column.fill_null(np.nan).to_numpy().astype(np.float32)
     infinite = np.isinf(values)
     values[infinite] = np.nan
     counts["bad_values"] = int(infinite.sum())
@@ -124,10 +126,12 @@ def _clipped(column: pl.Series, counts: dict[str, int]) -> NDArray[np.float32]:
         low, high = np.percentile(finite, [25, 75])
         if high > low:
             reach = OUTLIER_REACH * (high - low)
-            outside = (values < low - reach) | (values > high + reach)
-            counts["outliers_clipped"] = int(outside.sum())
-            values = np.clip(values, low - reach, high + reach)
-    return values.astype(np.float32)
+            least, most = np.float32(low - reach), np.float32(high + reach)
+            least = np.nextafter(least, np.float32(np.inf)) if least < low - reach else least
+            most = np.nextafter(most, np.float32(-np.inf)) if most > high + reach else most
+            counts["outliers_clipped"] = int(((values < least) | (values > most)).sum())
+            values = np.clip(values, least, most)
+    return values
 
 
 def _renumbered(codes: NDArray[np.int32], names: list[str], listed: list[str]) -> tuple[NDArray[np.int32], list[str]]:
