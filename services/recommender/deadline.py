@@ -1,9 +1,8 @@
 """What is left of a request's time, and how stages share it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
-from types import coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 _T = TypeVar("_T")
 _RESERVE = 0.1
@@ -23,34 +22,9 @@ class Deadline:
         return max(self._end - self._clock(), 0.0) * share
 
 
-async def limited(call: Callable[[float], Coroutine[Any, Any, _T]], seconds: float) -> _T:
-    """The leaf's answer, given the seconds it has. Raises TimeoutError when it takes longer than it was given.
-
-    A leaf that is called directly and waits for nothing needs no clock: its first step is its last.
-    """
+async def limited(call: Callable[[float], Awaitable[_T]], seconds: float) -> _T:
+    """The leaf's answer, given the seconds it has. Raises TimeoutError when it takes longer than it was given."""
     if seconds <= 0.0:
         raise TimeoutError
-    running = call(seconds)
-    try:
-        waits_for = running.send(None)
-    except StopIteration as done:
-        answer: _T = done.value
-        return answer
     async with asyncio.timeout(seconds):
-        return await _resumed(running, waits_for)
-
-
-@coroutine
-def _resumed(running: Coroutine[Any, Any, _T], waits_for: Any) -> Generator[Any, Any, _T]:
-    """The rest of a coroutine whose first step was taken."""
-    try:
-        while True:
-            try:
-                sent = yield waits_for
-            except BaseException as error:
-                waits_for = running.throw(error)
-            else:
-                waits_for = running.send(sent)
-    except StopIteration as done:
-        answer: _T = done.value
-        return answer
+        return await call(seconds)

@@ -139,16 +139,16 @@ def slates_through(
     be reached.
     """
     token = os.environ.get("PENCHANT_TOKEN", "")
-    before = asyncio.run(_through(address, bundles, bundle, asked, asked.warm, token, lambda d: told(d / 3)))
+
+    def slates(opened: OpenBundle, targets: TargetSet, third: int) -> dict[str, Lists]:
+        return asyncio.run(
+            _through(address, bundles, opened, asked, targets, token, lambda done: told((third + done) / 3))
+        )
+
+    before = slates(bundle, asked.warm, 0)
     opened = written_to(bundle, asked.dataset, items)
     with _written_there(address, token, asked.dataset, items):
-        cold, warm = (
-            asyncio.run(
-                _through(address, bundles, opened, asked, targets, token, lambda d, n=n: told((n + d) / 3))  # type: ignore[misc]
-            )
-            for n, targets in enumerate((asked.cold, asked.warm), 1)
-        )
-    return ServedLists(cold, warm, before)
+        return ServedLists(slates(opened, asked.cold, 1), slates(opened, asked.warm, 2), before)
 
 
 @contextmanager

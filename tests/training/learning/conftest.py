@@ -1,6 +1,7 @@
 """A folder of bundles of one's own, and a log that goes on where the tiny data set ends."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from learning_world import act, append, item
 
 from penchant.bundle import current, publish
 from training.learning.budget import UpdateBudget
+from training.learning.loop import Learner
 
 BUDGET = UpdateBudget(requests=150, slates=20, book_requests=80, contest_targets=60, least_new=20, tower_share=0.3)
 
@@ -29,6 +31,20 @@ def log(tmp_path: Path) -> Path:
     walk(tmp_path / "log", 400, 0)
     append(tmp_path / "log", [item("new", title="A new drama", genres=["drama"], maker="m1", price=7.0)], "items")
     return tmp_path / "log"
+
+
+def learned_on(log: Path, bundles: Path, data: Path) -> Path:
+    """Let a learner take in the log once; the bundle it published, which is not the one it went on from."""
+    first = current(bundles)
+    learner = Learner(str(log), None, bundles, data, budget=replace(BUDGET, tolerance=10.0), keep_bundles=3)
+    learner.start()
+    done = learner.update()
+    learner.close()
+    published = current(bundles)
+    assert done.published
+    assert published is not None
+    assert published != first
+    return published
 
 
 def walk(folder: Path, events: int, seed: int, start_s: float = 0.0) -> None:

@@ -5,13 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from conftest import BUDGET
+from conftest import learned_on
 
-from penchant.bundle import current, verify
+from penchant.bundle import verify
 from training.data.read import read_dataset
 from training.evaluation.offline import open_bundle
 from training.fit import LOSSES, fit
-from training.learning.loop import Learner
 from training.learning.warm import Warm
 from training.ranking.compression.int8 import TOLERANCE
 from training.ranking.export import FLOAT_FILE
@@ -35,14 +34,7 @@ def test_a_smaller_ranker_is_served_and_learned_on(tiny_data: Path, log: Path, t
     trainings = {json.loads(line)["training"] for line in (first / LOSSES).read_text().splitlines()}
     assert {"ranker, member 1", "ranker, member 2", "ranker, distilled and pruned, int8"} <= trainings
 
-    learner = Learner(str(log), None, bundles, tiny_data, budget=replace(BUDGET, tolerance=10.0), keep_bundles=3)
-    learner.start()
-    done = learner.update()
-    learner.close()
-    assert done.published
-    published = current(bundles)
-    assert published is not None
-    assert published != first
+    published = learned_on(log, bundles, tiny_data)
     assert verify(published).models["ranker"].tolerance == TOLERANCE
     assert open_bundle(published).ranker is not None
     was, now = Warm.read(first).ranker.members, Warm.read(published).ranker.members

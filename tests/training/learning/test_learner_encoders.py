@@ -4,12 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from conftest import BUDGET
+from conftest import learned_on
 
-from penchant.bundle import current, verify
+from penchant.bundle import verify
 from training.data.read import read_dataset
 from training.fit import fit
-from training.learning.loop import Learner
 from training.learning.warm import Warm
 from training.recipes import resolve
 
@@ -20,14 +19,7 @@ def test_an_update_goes_on_from_another_encoder_s_weights(tiny_data: Path, log: 
     recipe = replace(tiny, retrieval=replace(tiny.retrieval, encoder="hstu", loss="gbce", negatives=32))
     bundles = tmp_path / "hstu"
     first = fit(dataset, recipe, bundles, seed=0, protocol="time-split").folder
-    made = Learner(str(log), None, bundles, tiny_data, budget=replace(BUDGET, tolerance=10.0), keep_bundles=3)
-    made.start()
-    done = made.update()
-    made.close()
-    assert done.published
-    published = current(bundles)
-    assert published is not None
-    assert published != first
+    published = learned_on(log, bundles, tiny_data)
     assert verify(published).recipe["retrieval"]["encoder"] == "hstu"
     was, now = Warm.read(first).towers.state, Warm.read(published).towers.state
     assert was.keys() == now.keys()

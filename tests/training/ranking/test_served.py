@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -64,8 +65,10 @@ def test_numbers_stay_within_their_bounds() -> None:
 
 
 @pytest.mark.parametrize("attention", ["target", "transformer"])
-def test_a_graph_holds_its_weights_by_name_so_that_others_take_their_place(attention: str, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, attention=attention, members=2)  # type: ignore[arg-type]
+def test_a_graph_holds_its_weights_by_name_so_that_others_take_their_place(
+    attention: Literal["target", "transformer"], tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, attention=attention, members=2)
     old, new = moved(recipe), moved(recipe)
     with torch.no_grad():
         for parameter in new.parameters():

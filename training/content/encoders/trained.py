@@ -96,6 +96,10 @@ def fit_encoders(
     training put them. Raises ConfigError for an unknown name.
     """
     wanted = [one for name in names for one in _media(name, kinds)]
+
+    def told(i: int) -> Progress:
+        return lambda done: progress((i + done) / len(wanted))
+
     found = []
     for i, (name, medium, attributes) in enumerate(wanted):
         has = [said_of(medium, attributes, item) for item in items]
@@ -107,7 +111,7 @@ def fit_encoders(
         stacked = np.stack([one for one in raw if one is not None])
         network, held_out = fit_network(
             name, stacked, targets[there], weights[there], shown=shown,
-            progress=lambda done, i=i: progress((i + done) / len(wanted)),  # type: ignore[misc]
+            progress=told(i),
         )  # fmt: skip
         said = {one: np.zeros(targets.shape[1], np.float32) for one in has if one}
         said |= {has[place]: vector for place, vector in zip(there, held_out, strict=True)}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,8 +20,8 @@ from training.ranking.train import TrainedRanker
 OUTPUTS = Outputs(*(np.array([x], np.float32) for x in (1.0, 0.0, 0.0, 1.0)), np.array([False]))
 
 
-def ranker(**changes: object) -> TrainedRanker:
-    return TrainedRanker(moved(replace(RECIPE, **changes)), OUTPUTS, ("engage", "click"), (), ())  # type: ignore[arg-type]
+def ranker(**changes: Any) -> TrainedRanker:
+    return TrainedRanker(moved(replace(RECIPE, **changes)), OUTPUTS, ("engage", "click"), (), ())
 
 
 def test_the_large_products_are_of_whole_numbers_and_the_scores_those_of_floats_but_for_rounding(

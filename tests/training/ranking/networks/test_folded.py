@@ -1,6 +1,7 @@
 """Networks as they are served give what they were trained to give."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -40,8 +41,10 @@ def test_target_attention_reads_the_same_whatever_is_known_of_the_history(length
 
 @pytest.mark.parametrize(("cross", "layers"), [("dcn", 1), ("dcn", 2), ("dcn", 4), ("mlp", 0)])
 @torch.no_grad()
-def test_the_user_s_columns_taken_out_of_the_candidates_products_count_the_same(cross: str, layers: int) -> None:
-    recipe = replace(RECIPE, cross=cross, cross_layers=layers)  # type: ignore[arg-type]
+def test_the_user_s_columns_taken_out_of_the_candidates_products_count_the_same(
+    cross: Literal["dcn", "mlp"], layers: int
+) -> None:
+    recipe = replace(RECIPE, cross=cross, cross_layers=layers)
     network, generator = cross_of(recipe, USER + OWN, USER).eval(), torch.Generator().manual_seed(1)
     assert isinstance(network, DcnCross | MlpCross)
     heads = SharedHeads(network.width, OUTPUTS)
